@@ -482,6 +482,11 @@ typedef struct wmtls_event wmtls_event;
 typedef struct wmtls_expiries wmtls_expiries;
 
 /*
+ The status of one process, or of several. docs/fleet.schema.json describes its JSON.
+ */
+typedef struct wmtls_fleet_status wmtls_fleet_status;
+
+/*
  A proxy that is believed when it forwards a certificate. Immutable.
  */
 typedef struct wmtls_hop wmtls_hop;
@@ -1620,6 +1625,46 @@ double wmtls_expiries_fraction_left(const wmtls_expiries *expiries, size_t index
 void wmtls_expiries_free(wmtls_expiries *expiries);
 
 /*
+ Returns the status of this process: what wmtls_dispatcher_rotation_status, wmtls_endpoint_status and
+ wmtls_dispatcher_expiries say. wmtls_merge makes one of those of several processes.
+
+ `process`: the name of this process, which no other one of the fleet has: 1 to 256 bytes without
+ control characters.
+ `out`: receives the status; free it with wmtls_fleet_status_free.
+
+ Fails with WMTLS_OPTION_INVALID or WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_dispatcher_process_status(const wmtls_dispatcher *dispatcher,
+                                             const char *process,
+                                             wmtls_fleet_status **out,
+                                             wmtls_error **err);
+
+/*
+ Merges the statuses of several processes, and says which process knows what. Where they disagree,
+ the merged status has the identity that is still needed, the earlier date and the worse circuit.
+
+ `statuses`, `count`: wmtls_fleet_status_json of the status of each process.
+ `out`: receives the merged status; free it with wmtls_fleet_status_free.
+
+ Fails with WMTLS_OPTION_INVALID if there is no status, if one is not the status of a process, or if
+ two are of one process.
+ */
+wmtls_status wmtls_merge(const char *const *statuses,
+                         size_t count,
+                         wmtls_fleet_status **out,
+                         wmtls_error **err);
+
+/*
+ Returns the status as JSON, in the same form in every language.
+ */
+const char *wmtls_fleet_status_json(const wmtls_fleet_status *status);
+
+/*
+ Frees a status.
+ */
+void wmtls_fleet_status_free(wmtls_fleet_status *status);
+
+/*
  Returns the metrics of a dispatcher, or NULL for NULL. Free them with wmtls_metrics_free. A forked
  child starts at zero. The function looks at every endpoint: call it for a scrape, not for each
  delivery.
@@ -1727,8 +1772,8 @@ wmtls_rotation_status *wmtls_dispatcher_rotation_status(const wmtls_dispatcher *
 const char *wmtls_rotation_status_of(const wmtls_rotation_status *status, const char *consumer);
 
 /*
- Returns the whole status as JSON, in the same form in every language. To merge the status of
- several processes, take each consumer from the one with the greatest accepted_at_ms.
+ Returns the whole status as JSON, in the same form in every language.
+ wmtls_dispatcher_process_status and wmtls_merge make one status of those of several processes.
  */
 const char *wmtls_rotation_status_json(const wmtls_rotation_status *status);
 

@@ -7,7 +7,7 @@ use crate::convert::error_json;
 
 /// Returns the error's JSON if an argument of `length` bytes is too long.
 ///
-/// * `sort`: `body`, `material`, `chain`, `error` or `text`; each has its own limit.
+/// * `sort`: `body`, `material`, `chain`, `error`, `status` or `text`; each has its own limit.
 #[napi]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length")]
 pub fn too_long(sort: String, argument: String, length: f64) -> Option<String> {

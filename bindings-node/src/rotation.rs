@@ -11,6 +11,19 @@ pub fn dispatcher_rotation_status(dispatcher: Handle<Dispatcher>) -> CallResult<
 }
 
 #[napi]
+pub fn dispatcher_process_status(
+    dispatcher: Handle<Dispatcher>,
+    process: String,
+) -> CallResult<String> {
+    guarded(|| Ok(dispatcher.0.process_status(&process)?.to_string()))
+}
+
+#[napi]
+pub fn merge(statuses: Vec<String>) -> CallResult<String> {
+    guarded(|| Ok(webhook_mtls::endpoint::merge(statuses)?.to_string()))
+}
+
+#[napi]
 pub fn dispatcher_retire(
     dispatcher: Handle<Dispatcher>,
     identity: Handle<Identity>,

@@ -68,6 +68,8 @@ const callsOf = async (lab, acme) => {
     'Dispatcher.reload': [dispatcher],
     'Dispatcher.expiries': [dispatcher],
     'Dispatcher.rotationStatus': [dispatcher],
+    'Dispatcher.processStatus': [dispatcher, 'web-1'],
+    merge: [undefined, [JSON.stringify(dispatcher.processStatus('web-1'))]],
     'Dispatcher.metrics': [dispatcher],
     'Dispatcher.metricsText': [dispatcher, { format: 'prometheus', others: [verifier] }],
     'Dispatcher.retire': [dispatcher, lab.identity, {}],
@@ -156,7 +158,7 @@ const callsOf = async (lab, acme) => {
 // Words and digits can be a name there; what can be nothing but a secret is refused.
 const NAMES = new Set([
   'Dispatcher.endpoint 0', 'static Authorization.trustDomain 0', 'static Hop.address 0', 'static Hop.secret 0',
-  'static Hop.certificate 0', 'static Hop.unix 0',
+  'static Hop.certificate 0', 'static Hop.unix 0', 'Dispatcher.processStatus 0',
 ])
 // No constructor of the public: made by functions, and they ask for what only those have.
 const MADE = new Set([

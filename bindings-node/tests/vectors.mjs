@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import {
-  Authorization, Dispatcher, Identity, pinOf, Pins, StandardWebhooks, TenantRule, Trust, Verifier,
+  Authorization, Dispatcher, Identity, merge, pinOf, Pins, StandardWebhooks, TenantRule, Trust, Verifier,
   WebhookMtlsError,
 } from 'webhook-mtls'
 import { Authority, Lab } from 'webhook-mtls/testing'
@@ -66,6 +66,8 @@ async function configure({ do: operation, with: given }, fixtures) {
       const endpoint = dispatcher.endpoint('acme', given.url, { pins: null, ...signing(given) })
       return void (await dispatcher.deliver(endpoint, repeated(given.body, given), sent(given)))
     }
+    case 'merge':
+      return merge(given.statuses.map((it) => (typeof it === 'string' ? it : JSON.stringify(it))))
     case 'tenant_rule': return void tenant(given)
     case 'authorization': return void authorization(given)
     case 'verifier': return void verifier(given, given.trust ? trust(given.trust) : ownTrust())

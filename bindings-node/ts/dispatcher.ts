@@ -3,9 +3,10 @@ import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointArguments, type EndpointOptions } from './endpoint'
 import { errorOf, unwrap, wrongType } from './error'
 import { events, EventSource, expiries, REGISTER, type Event, type Expiry } from './event'
+import { processStatus, type ProcessStatus } from './fleet'
 import { body as bodyOf, flag, Options, text, type Body } from './options'
 import { Identity } from './identity'
-import { Outcomes, type Delivery } from './many'
+import { Outcomes, type DeliverManyOptions, type Delivery } from './many'
 import { METRICS, metricsOf, metricsText, type Metrics, type MetricsTextOptions } from './metrics'
 import { native, type DispatcherArguments, type Handle, type CallResult } from './native'
 import { Probe } from './probe'
@@ -120,17 +121,6 @@ export interface DeliverOptions {
   timeoutMs?: number | undefined
   // generated: end
   /** Cancels the delivery when it is aborted: the promise rejects with `canceled`. */
-  signal?: AbortSignal | undefined
-}
-
-/** The options of a run of `deliverMany`. */
-export interface DeliverManyOptions {
-  /** The maximum number of deliveries in flight. By default 64. */
-  concurrency?: number | undefined
-  /**
-   * Ends the run when it is aborted: deliveries in flight are canceled, each with an outcome, and no
-   * further ones are taken.
-   */
   signal?: AbortSignal | undefined
 }
 
@@ -351,12 +341,23 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
   }
 
   /**
-   * Returns which of our identities each consumer accepted last, as this process observed it. To
-   * merge the status of several processes, take each consumer from the process with the latest
-   * `acceptedAt`.
+   * Returns which of our identities each consumer accepted last, as this process observed it.
+   * `processStatus` and `merge` make one status of those of several processes.
    */
   rotationStatus(): RotationStatus {
     return rotationStatus(native.dispatcherRotationStatus(this.#handle))
+  }
+
+  /**
+   * Returns the status of this process: what `rotationStatus`, `Endpoint.status` and `expiries` say.
+   * `merge` makes one of those of several processes.
+   *
+   * @param process the name of this process, which no other one of the fleet has: 1 to 256 bytes
+   * without control characters
+   * @throws {WebhookMtlsError} `option_invalid` or `clock_implausible`
+   */
+  processStatus(process: string): ProcessStatus {
+    return processStatus(native.dispatcherProcessStatus(this.#handle, text('process', process)))
   }
 
   /**

@@ -6,6 +6,7 @@ import './native'
 
 export { deliver, Dispatcher } from './dispatcher'
 export { WebhookMtlsError } from './error'
+export { merge } from './fleet'
 export { Hop } from './forwarded'
 export { Identity } from './identity'
 export { metricsContentType } from './metrics'
@@ -19,7 +20,6 @@ export { Authorization, rememberSignatures, TenantRule, Verifier, verifyPeer } f
 export { JwtKeys, WebhookVerifier } from './webhook'
 
 export type {
-  DeliverManyOptions,
   DeliverOptions,
   DiagnosisOptions,
   DispatcherOptions,
@@ -30,11 +30,12 @@ export type { Egress, EgressPreset } from './egress'
 export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
 export type { HttpResponse } from './error'
 export type { Event, EventListener, Expiry } from './event'
+export type { FleetConsumer, FleetExpiry, FleetIdentity, FleetStatus, ProcessStatus } from './fleet'
 export type { ForwardedOptions } from './forwarded'
 export type { Body } from './options'
 export type { IdentityOptions } from './identity'
 export type { Sign, SignerOptions } from './signer'
-export type { Delivery, Outcome, Outcomes, Progress } from './many'
+export type { DeliverManyOptions, Delivery, Outcome, Outcomes, Progress } from './many'
 export type { Metric, Metrics, MetricSample, MetricsTextOptions } from './metrics'
 export type { PeerIdentity } from './peer'
 export type { Receipt, Timings, TlsFacts } from './receipt'

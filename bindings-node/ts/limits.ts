@@ -3,7 +3,7 @@
 import { native } from './native'
 
 /** @internal Sorts of arguments, each with its own limit. */
-export type Sort = 'body' | 'material' | 'crls' | 'chain' | 'text' | 'error'
+export type Sort = 'body' | 'material' | 'crls' | 'chain' | 'text' | 'error' | 'status'
 
 /** @internal Limits in bytes, except `entries`, which is a count. */
 export const LIMITS = (

@@ -9,6 +9,17 @@ import { onAbort, signalOf, watchSignal, type WatchedSignal } from './signal'
 import type { Telemetry } from './telemetry'
 import { TicketTable } from './tickets'
 
+/** The options of a run of `deliverMany`. */
+export interface DeliverManyOptions {
+  /** The maximum number of deliveries in flight. By default 64. */
+  concurrency?: number | undefined
+  /**
+   * Ends the run when it is aborted: deliveries in flight are canceled, each with an outcome, and no
+   * further ones are taken.
+   */
+  signal?: AbortSignal | undefined
+}
+
 /** One delivery of `deliverMany`: a body for an endpoint. */
 export interface Delivery<T = unknown> extends DeliverOptions {
   /** An endpoint of the same dispatcher. */

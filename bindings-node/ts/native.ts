@@ -223,6 +223,8 @@ interface Native {
   logRecord(text: string): CallResult<string>
   metricsContentType(format: string): CallResult<string>
   dispatcherRotationStatus(dispatcher: Handle): CallResult<string>
+  dispatcherProcessStatus(dispatcher: Handle, process: string): CallResult<string>
+  merge(statuses: string[]): CallResult<string>
   dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): CallResult<string[]>
   verifierOnEvent(verifier: Handle, listener: (json: string) => void): CallResult<void>
   verifierReload(verifier: Handle): CallResult<string>

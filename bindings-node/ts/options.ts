@@ -190,15 +190,15 @@ export function text(option: string, value: unknown, sort: Sort = 'text'): strin
 /**
  * @internal Accepts any iterable of strings, but not a string, which iterates over its characters.
  */
-export function texts(option: string, value: unknown): string[] {
+export function texts(option: string, value: unknown, sort: Sort = 'text'): string[] {
   if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
     throw wrongType(option, 'an iterable of strings', value)
   }
-  const tally = new SizeTally('text', option)
+  const tally = new SizeTally(sort, option)
   const found: string[] = []
   for (const item of value as Iterable<unknown>) {
     if (typeof item !== 'string') throw wrongItem(option, found.length + 1, item)
-    found.push(tally.add(text(option, item)))
+    found.push(tally.add(text(option, item, sort)))
   }
   return found
 }

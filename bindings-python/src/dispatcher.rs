@@ -433,8 +433,7 @@ impl Dispatcher {
     /// Returns which of our identities each consumer accepted last, as this process has observed
     /// it.
     ///
-    /// To merge the status of several processes, take each consumer from the one with the greatest
-    /// `accepted_at_ms`; None is less than any number.
+    /// `process_status` and `merge` make one status of those of several processes.
     ///
     /// Returns:
     ///     A dict that can be serialized as JSON. `consumers` maps each consumer id to `wanted`,
@@ -442,6 +441,26 @@ impl Dispatcher {
     ///     `pin_slot`.
     fn rotation_status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, BindingError> {
         guard(|| Ok(json::to_python(py, &self.0.rotation_status().to_json())?))
+    }
+
+    /// Returns the status of this process: what `rotation_status`, `Endpoint.status` and `expiries` say.
+    /// `merge` makes one of those of several processes.
+    ///
+    /// Args:
+    ///     process: the name of this process, which no other one of the fleet has: 1 to 256 bytes
+    ///         without control characters.
+    ///
+    /// Returns:
+    ///     A dict that can be serialized as JSON. `docs/fleet.schema.json` describes it.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` or `clock_implausible`.
+    fn process_status<'py>(
+        &self,
+        py: Python<'py>,
+        process: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyAny>, BindingError> {
+        guard(|| Ok(json::to_python(py, &self.0.process_status(&text("process", process)?)?)?))
     }
 
     /// Stops presenting a previous identity, for instance before its certificate is revoked.

@@ -20,6 +20,7 @@ pub mod egress;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod fleet;
 pub mod greenlets;
 pub mod hop;
 pub mod identity;
@@ -61,6 +62,7 @@ mod _native {
         endpoint::{Endpoint, EndpointStatus},
         error::{log_record_of, public, tables},
         event::{Event, Expiry},
+        fleet::merge,
         hop::Hop,
         identity::Identity,
         many::{Delivery, Outcome, Outcomes, Progress, Run},

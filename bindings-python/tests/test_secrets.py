@@ -32,6 +32,7 @@ PASSED_OVER = {"Blame", "Kind", "Retry", "Scope", "Sent", "Stage", "AsyncOutcome
 # words and digits can be a name.
 NAMES = {
     ("Dispatcher.endpoint", "consumer"),
+    ("Dispatcher.process_status", "process"),
     ("Authorization.trust_domain", "domain"),
     ("Hop.address", "name"),
     ("Hop.certificate", "name"),

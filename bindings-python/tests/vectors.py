@@ -71,6 +71,11 @@ def configure(case: Any, fixtures: Any) -> Any:
             dispatcher = wm.Dispatcher(**own)
             endpoint = dispatcher.endpoint("acme", with_["url"], pins=None, **signing(with_))
             dispatcher.deliver(endpoint, body(with_), **delivery(with_))
+        case "merge":
+            return wm.merge(
+                status if isinstance(status, str) else json.dumps(status)
+                for status in with_["statuses"]
+            )
         case "tenant_rule":
             tenant(with_)
         case "authorization":

@@ -101,6 +101,7 @@ pub fn all() -> Value {
         "chain": limits::MATERIAL,
         "error": limits::ERROR,
         "text": limits::TEXT,
+        "status": limits::LIST,
         "entries": limits::ENTRIES,
         "list": limits::LIST,
     });

@@ -45,6 +45,7 @@ pub mod endpoint_status;
 
 pub mod event;
 pub mod expiry;
+pub mod fleet;
 pub mod log;
 pub mod metrics;
 pub mod rotation;

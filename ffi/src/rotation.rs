@@ -186,8 +186,8 @@ pub unsafe extern "C" fn wmtls_rotation_status_of(
     })
 }
 
-/// Returns the whole status as JSON, in the same form in every language. To merge the status of
-/// several processes, take each consumer from the one with the greatest accepted_at_ms.
+/// Returns the whole status as JSON, in the same form in every language.
+/// wmtls_dispatcher_process_status and wmtls_merge make one status of those of several processes.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_rotation_status_json(
     status: Option<&wmtls_rotation_status>,

@@ -281,6 +281,20 @@ TRY(wmtls_rotation_status_of, {
     check_hidden(wmtls_rotation_status_json(status));
     wmtls_rotation_status_free(status);
 })
+TRY(wmtls_dispatcher_process_status, {
+    wmtls_fleet_status *status;
+    wmtls_dispatcher_process_status(dispatcher, text, &status, &error);
+    /* Letters and digits can be a name. */
+    if (strcmp(tried->what, "a passphrase") != 0 && strcmp(tried->what, "hex") != 0) {
+        CHECK(status == NULL);
+    }
+    wmtls_fleet_status_free(status);
+})
+TRY(wmtls_merge, {
+    wmtls_fleet_status *status;
+    wmtls_merge(&text, 1, &status, &error);
+    CHECK(status == NULL);
+})
 TRY(wmtls_delivery_new, { consume_delivery(wmtls_delivery_new(endpoint, text, strlen(text))); })
 TRY(wmtls_body_new, {
     wmtls_body *body = wmtls_body_new(text, strlen(text));
@@ -466,6 +480,8 @@ static const struct {
     ENTRY(wmtls_event_field),
     ENTRY(wmtls_error_context),
     ENTRY(wmtls_rotation_status_of),
+    ENTRY(wmtls_dispatcher_process_status),
+    ENTRY(wmtls_merge),
     ENTRY(wmtls_delivery_new),
     ENTRY(wmtls_body_new),
     ENTRY(wmtls_delivery_id),

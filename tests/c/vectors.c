@@ -70,6 +70,25 @@ static cJSON *notes_of(const wmtls_identity *identity) {
     return notes;
 }
 
+/* Returns the merged status of the processes, or NULL and an error. */
+static cJSON *merged(const cJSON *statuses, wmtls_error **err) {
+    char *texts[8];
+    size_t count = 0;
+    const cJSON *status;
+    wmtls_fleet_status *fleet = NULL;
+    cJSON_ArrayForEach(status, statuses) {
+        texts[count++] =
+            cJSON_IsString(status) ? strdup(status->valuestring) : cJSON_PrintUnformatted(status);
+    }
+    wmtls_merge((const char *const *)texts, count, &fleet, err);
+    cJSON *shown = fleet != NULL ? cJSON_Parse(wmtls_fleet_status_json(fleet)) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        free(texts[i]);
+    }
+    wmtls_fleet_status_free(fleet);
+    return shown;
+}
+
 static struct outcome configure(const char *operation, const cJSON *with) {
     struct outcome outcome = {NULL, cJSON_CreateObject()};
     wmtls_dispatcher *dispatcher = NULL;
@@ -151,6 +170,9 @@ static struct outcome configure(const char *operation, const cJSON *with) {
             free(body);
         }
         wmtls_endpoint_free(endpoint);
+    } else if (strcmp(operation, "merge") == 0) {
+        cJSON_Delete(outcome.ok);
+        outcome.ok = merged(get(with, "statuses"), &outcome.error);
     } else if (strcmp(operation, "verifier") == 0) {
         wmtls_verifier *verifier;
         verifier_make(with, &verifier, &outcome.error);

@@ -117,6 +117,12 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
             wait(dispatcher.deliver(&endpoint, repeated(&with["body"], with), chosen))?;
         }
         "tenant_rule" => drop(tenant(with)?),
+        "merge" => {
+            let statuses = with["statuses"].as_array().into_iter().flatten();
+            let texts =
+                statuses.map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
+            return webhook_mtls::endpoint::merge(texts);
+        }
         "authorization" => drop(authorization(with)?),
         "verifier" => {
             let trust =

@@ -8,6 +8,7 @@ import base64
 import ipaddress
 import json
 
+import merge_cases
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
@@ -95,6 +96,7 @@ def cases():
         *urls(),
         *deliveries(),
         *denied_addresses(),
+        *merge_cases.cases(),
         *tenant_rules(),
         *authorizations(),
         *verifiers(),

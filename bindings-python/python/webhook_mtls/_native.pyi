@@ -342,6 +342,24 @@ class Pins:
                 pin; `option_invalid`.
         """
 
+def merge(statuses: Iterable[str]) -> dict[str, Any]:
+    """Merges the statuses of several processes, and says which process knows what.
+
+    Where they disagree, the merged status has the identity that is still needed, the earlier date
+    and the worse circuit. `identities` has, for each of our identities, the processes that want it
+    and the consumers that accepted it last: retire one only if both are empty, or it is not there.
+
+    Args:
+        statuses: the JSON text of `Dispatcher.process_status` of each process.
+
+    Returns:
+        A dict that can be serialized as JSON. `docs/fleet.schema.json` describes it.
+
+    Raises:
+        ConfigError: `option_invalid` if there is no status, if one is not such a document, or if
+            two are of one process.
+    """
+
 def pin_of(cert: _Certificates) -> str:
     """Computes the pin of a certificate's public key.
 
@@ -1192,13 +1210,26 @@ class Dispatcher:
         """Returns which of our identities each consumer accepted last, as this process has observed
         it.
 
-        To merge the status of several processes, take each consumer from the one with the greatest
-        `accepted_at_ms`; None is less than any number.
+        `process_status` and `merge` make one status of those of several processes.
 
         Returns:
             A dict that can be serialized as JSON. `consumers` maps each consumer id to `wanted`,
             `accepted`, `accepted_at_ms`, `state` (`current`, `previous` or `unknown`), `pin` and
             `pin_slot`.
+        """
+    def process_status(self, process: str) -> dict[str, Any]:
+        """Returns the status of this process: what `rotation_status`, `Endpoint.status` and `expiries` say.
+        `merge` makes one of those of several processes.
+
+        Args:
+            process: the name of this process, which no other one of the fleet has: 1 to 256 bytes
+                without control characters.
+
+        Returns:
+            A dict that can be serialized as JSON. `docs/fleet.schema.json` describes it.
+
+        Raises:
+            ConfigError: `option_invalid` or `clock_implausible`.
         """
     def retire(self, identity: Identity, *, force: bool = False) -> list[str]:
         """Stops presenting a previous identity, for instance before its certificate is revoked.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Dispatcher, Inner};
+use crate::clock;
+use crate::endpoint::fleet::process_status;
 use crate::endpoint::identity_rollout::{
     ConsumerRotation, RotationStatus, may_be_refusal, may_fall_back,
 };
@@ -54,6 +56,23 @@ impl Dispatcher {
             (endpoint.consumer().to_owned(), rotation)
         });
         RotationStatus { consumers: consumers.collect() }
+    }
+
+    /// Returns the status of this process as JSON: what [`rotation_status`](Self::rotation_status),
+    /// [`Endpoint::status`] and [`expiries`](Self::expiries) say. [`merge`](crate::endpoint::merge) makes one
+    /// of those of several processes.
+    ///
+    /// * `process`: the name of this process, which no other one of the fleet has: 1 to 256 bytes without
+    ///   control characters.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if the name is no such text, and with `clock_implausible`.
+    pub fn process_status(&self, process: &str) -> Result<Value, Error> {
+        let endpoints = self.inner.all_endpoints().into_iter();
+        let endpoints = endpoints.map(|one| (one.consumer().to_owned(), one.status())).collect();
+        let (rotation, expiries) = (self.rotation_status(), self.expiries()?);
+        process_status(process, clock::now_millis(), &rotation, &endpoints, &expiries)
     }
 
     /// Retires a previous identity, for instance before its certificate is revoked: it is presented to

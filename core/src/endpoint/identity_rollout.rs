@@ -194,8 +194,8 @@ pub(crate) fn identity_pin(identity: &Identity) -> String {
 }
 
 impl RotationStatus {
-    /// The status as JSON, the same in all languages. To merge the statuses of several processes, take each
-    /// consumer from the status with the greatest `accepted_at_ms`. Null is the smallest value.
+    /// The status as JSON, the same in all languages. [`merge`](super::merge) makes one of the statuses of
+    /// several processes.
     pub fn to_json(&self) -> Value {
         let millis = |at: &SystemTime| crate::clock::unix_seconds(*at).saturating_mul(1000);
         let consumers: serde_json::Map<String, Value> = self

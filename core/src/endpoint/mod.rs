@@ -1,6 +1,7 @@
 //! An endpoint and its generations. An endpoint handle stays valid while its values change. Each
 //! change creates a new generation, and every connection belongs to one generation.
 
+pub(crate) mod fleet;
 mod generation;
 pub(crate) mod identity_rollout;
 mod options;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use fleet::merge;
 pub(crate) use generation::{Defaults, Generation};
 pub use identity_rollout::{ConsumerRotation, RotationStatus};
 pub use options::EndpointOptions;
