@@ -373,6 +373,7 @@ fn a_secret_given_to_a_noun_is_never_quoted() {
             told(verifier.verify(b"", Some(&text), SystemTime::now())),
             format!("{:?}", dispatcher.remove(&text)),
             told(lab.consumer(&text).map(drop)),
+            told(webhook_mtls::endpoint::merge([&text])),
         ];
         // Words can be a consumer's name; the other values cannot.
         if what != "a passphrase" && what != "hex" {
