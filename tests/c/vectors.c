@@ -72,18 +72,20 @@ static cJSON *notes_of(const wmtls_identity *identity) {
 
 /* Returns the merged status of the processes, or NULL and an error. */
 static cJSON *merged(const cJSON *statuses, wmtls_error **err) {
-    char *texts[8];
+    const char *texts[8];
+    char *printed[8];
     size_t count = 0;
     const cJSON *status;
     wmtls_fleet_status *fleet = NULL;
     cJSON_ArrayForEach(status, statuses) {
-        texts[count++] =
-            cJSON_IsString(status) ? strdup(status->valuestring) : cJSON_PrintUnformatted(status);
+        printed[count] = cJSON_IsString(status) ? NULL : cJSON_PrintUnformatted(status);
+        texts[count] = printed[count] != NULL ? printed[count] : status->valuestring;
+        count++;
     }
-    wmtls_merge((const char *const *)texts, count, &fleet, err);
+    wmtls_merge(texts, count, &fleet, err);
     cJSON *shown = fleet != NULL ? cJSON_Parse(wmtls_fleet_status_json(fleet)) : NULL;
     for (size_t i = 0; i < count; i++) {
-        free(texts[i]);
+        free(printed[i]);
     }
     wmtls_fleet_status_free(fleet);
     return shown;
