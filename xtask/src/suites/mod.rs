@@ -204,7 +204,10 @@ impl Finished {
 /// Returns the closing line `NAME: N passed, …` of a suite's program. Fails if it passed fewer cases.
 pub(crate) fn passed_at_least(name: &str, least: u32, output: Output) -> Result<String> {
     let prefix = format!("{name}: ");
-    let Some(closing) = output.last_line().strip_prefix(&prefix).map(str::to_owned) else {
+    // Lines of standard error may come later, although they were written before.
+    let mut lines = output.stdout.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let closing = lines.next().and_then(|line| line.strip_prefix(&prefix)).map(str::to_owned);
+    let Some(closing) = closing else {
         return Err(Failure::with_output(format!("{name} has no closing line"), output.all));
     };
     let passed = closing.split(' ').next().and_then(|count| count.parse::<u32>().ok());
@@ -256,8 +259,8 @@ fn summary(results: &[Finished]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finished, SUITES, choose, close, summary};
-    use crate::command::Failure;
+    use super::{Finished, SUITES, choose, close, passed_at_least, summary};
+    use crate::command::{Failure, Output};
     use std::time::Duration;
 
     fn passed(name: &'static str) -> Finished {
@@ -283,6 +286,14 @@ mod tests {
         assert_eq!(skipped().word(), "SKIPPED");
         assert!(close(&[passed("fmt"), skipped()], false).is_ok());
         assert!(close(&[passed("fmt"), skipped()], true).is_err());
+    }
+
+    #[test]
+    fn the_closing_line_is_the_last_of_standard_output() {
+        let stdout = "a table\nsite: 4 passed, 0 failed\n".to_owned();
+        let all = format!("{stdout}Ran 4 tests in 20.966s\n\nOK\n");
+        let closing = passed_at_least("site", 4, Output { stdout, all }).unwrap();
+        assert_eq!(closing, "4 passed, 0 failed");
     }
 
     #[test]
