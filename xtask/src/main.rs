@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use command::Failure;
 use generate::{header, public_roots, readme};
-use reports::{bench, mutants, scale, soak};
+use reports::{bench, mutants, scale, sizing, soak};
 use suites::vectors;
 
 const USAGE: &str = "\
@@ -62,6 +62,7 @@ cargo xtask <verb>
                       results go to docs/bench.md and docs/bench.svg
   scale               measure how cost grows with endpoints, consumers, connections and
                       deliveries in flight; results go to docs/scale.md
+  sizing              simulate fleets with those costs; results go to docs/sizing.md
   soak [minutes]      run the long tests in rounds; results go to docs/soak.md
   fuzz [minutes] [target]
                       run each fuzz target, or one, under libFuzzer (nightly), by default for ten
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(None),
         ["bench", rounds] => bench::run(Some(rounds)),
         ["scale"] => scale::run(),
+        ["sizing"] => sizing::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
         ["fuzz"] => soak::fuzz(None, None),

@@ -4,4 +4,5 @@ pub(crate) mod bench;
 pub(crate) mod mutants;
 mod plot;
 pub(crate) mod scale;
+pub(crate) mod sizing;
 pub(crate) mod soak;
