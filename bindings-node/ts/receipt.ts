@@ -115,7 +115,10 @@ export class Receipt {
   readonly id: string | undefined = undefined
   /** Which of the endpoint's pins matched; null if it has none. */
   readonly pin: PinSlot | null
-  /** The number of attempts. A delivery is attempted again only if nothing was sent. */
+  /**
+   * The number of attempts. Another one follows only if the payload never left, or if the consumer refused
+   * our certificate before it responded.
+   */
   readonly attempts: number
   /** The total duration in milliseconds. */
   readonly elapsedMs: number

@@ -56,8 +56,8 @@ impl Receipt {
         self.0.get(|receipt| receipt.pin().map(PinSlot::name), |fields| fields["pin"].as_str())
     }
 
-    /// The number of attempts, including the successful one. An attempt is repeated only if it sent
-    /// nothing.
+    /// The number of attempts, including the successful one. Another one follows only if the payload never
+    /// left, or if the consumer refused our certificate before it responded.
     #[getter]
     fn attempts(&self) -> u64 {
         self.0.get(|receipt| receipt.attempts().into(), |fields| json::number(&fields["attempts"]))

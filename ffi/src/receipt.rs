@@ -54,8 +54,8 @@ pub extern "C" fn wmtls_receipt_pin(receipt: Option<&wmtls_receipt>) -> i32 {
     })
 }
 
-/// Returns the number of attempts, including the successful one; 0 for NULL. The library repeats
-/// an attempt only if it sent nothing.
+/// Returns the number of attempts, including the successful one; 0 for NULL. Another one follows only if
+/// the payload never left, or if the consumer refused our certificate before it responded.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_attempts(receipt: Option<&wmtls_receipt>) -> u32 {
     panic::value(0, || receipt.map_or(0, |handle| handle.receipt.attempts()))

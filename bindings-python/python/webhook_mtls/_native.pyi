@@ -1574,8 +1574,8 @@ class Receipt:
         """Which pin matched, `current` or `next`; None if the endpoint has no pins."""
     @property
     def attempts(self) -> int:
-        """The number of attempts, including the successful one. An attempt is repeated only if it sent
-        nothing.
+        """The number of attempts, including the successful one. Another one follows only if the payload never
+        left, or if the consumer refused our certificate before it responded.
         """
     @property
     def elapsed(self) -> float:

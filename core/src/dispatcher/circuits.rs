@@ -84,7 +84,7 @@ impl Inner {
         }
     }
 
-    /// Whether more than half of the endpoints tried lately, and at least five, fail on the way. Emits an
+    /// Whether at least five endpoints were tried lately, and more than half of them fail on the way. Emits an
     /// event when this begins, and lets the circuits admit a trial that opened for such failures.
     fn way_fails(&self, error: &Error, now: i64) -> bool {
         let mut judged = self.way.0.lock();

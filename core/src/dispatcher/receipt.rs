@@ -107,7 +107,8 @@ impl Receipt {
         self.peer().pin_slot()
     }
 
-    /// Returns the number of attempts. Another attempt follows only one that sent nothing.
+    /// Returns the number of attempts. Another one follows only if the payload never left, or if the
+    /// consumer refused our certificate before it responded.
     pub fn attempts(&self) -> u32 {
         self.inner.attempts
     }

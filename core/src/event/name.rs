@@ -120,8 +120,8 @@ events! {
         "deliveries to {consumer} are admitted again",
         "Nothing is to be done.";
     NetworkFailing "network_failing" "tried failing kind"
-        "More than half of the endpoints tried lately, and at least five, fail while their name is looked \
-         up or while they are connected to. The fault is probably of this machine, its name server or \
+        "At least five endpoints were tried lately, and more than half of them fail while their name is \
+         looked up or while they are connected to. The fault is probably of this machine, its name server or \
          its network. These failures open no circuit.",
         "{failing} of {tried} endpoints tried lately cannot be reached, the last with {kind}",
         "Check the name server, the network and the firewall of this machine. Deliveries go on when they \
