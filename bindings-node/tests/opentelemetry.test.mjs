@@ -111,7 +111,17 @@ test('a delivery is a span with its attempt and its handshake', async (t) => {
     'server.address': '127.0.0.1',
     'tls.protocol.version': '1.3',
   })
-  for (const child of [handshake, named(spans, 'attempt')]) {
+  const attempt = named(spans, 'attempt')
+  assert.deepEqual(JSON.parse(JSON.stringify(attempt.attributes)), {
+    'network.peer.address': '127.0.0.1',
+    'network.peer.port': port,
+    'network.protocol.version': '1.1',
+    'http.response.status_code': 200,
+    'webhook_mtls.attempt': 1,
+    'webhook_mtls.reused': false,
+    'webhook_mtls.sent': 'all',
+  })
+  for (const child of [handshake, attempt]) {
     assert.equal(child.parentSpanContext.spanId, delivery.spanContext().spanId)
     // The clock of JavaScript and that of core differ by less than the resolution of the former.
     assert.ok(millis(delivery.startTime) - 2 <= millis(child.startTime))

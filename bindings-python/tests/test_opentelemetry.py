@@ -103,7 +103,15 @@ def test_a_delivery_is_a_span_with_its_attempt_and_its_handshake(
         assert child.start_time is not None
         assert child.end_time is not None
         assert delivery.start_time <= child.start_time < child.end_time <= delivery.end_time
-    assert attributes(attempt)["webhook_mtls.reused"] is False
+    assert attributes(attempt) == {
+        "http.response.status_code": 200,
+        "network.protocol.version": "1.1",
+        "network.peer.address": "127.0.0.1",
+        "network.peer.port": port,
+        "webhook_mtls.attempt": 1,
+        "webhook_mtls.reused": False,
+        "webhook_mtls.sent": "all",
+    }
     assert attributes(handshake) == {
         "server.address": "127.0.0.1",
         "tls.protocol.version": "1.3",

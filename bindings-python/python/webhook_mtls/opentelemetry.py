@@ -61,7 +61,8 @@ def instrument(
       `network.peer.address`, `network.peer.port`, `network.protocol.version` and
       `webhook_mtls.{consumer,delivery_id,stage,blame,scope,sent,retry}`.
     - `attempt`: `webhook_mtls.attempt`, `webhook_mtls.reused`, `webhook_mtls.sent`,
-      `network.peer.address`, `network.peer.port`, `http.response.status_code`, `error.type`.
+      `network.peer.address`, `network.peer.port`, `network.protocol.version`,
+      `http.response.status_code`, `error.type`.
     - `TLS client handshake`: `server.address`, `tls.protocol.version`, `error.type`,
       `webhook_mtls.alert`.
 
@@ -199,6 +200,7 @@ def _of_attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_peer(attempt["address"]),
         "http.response.status_code": attempt["status"],
+        "network.protocol.version": "1.1" if attempt["status"] else None,
         "error.type": _error_type(attempt),
         "webhook_mtls.attempt": attempt["number"],
         "webhook_mtls.reused": attempt["reused"],

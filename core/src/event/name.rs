@@ -110,7 +110,8 @@ events! {
          its key fails at the next renewal.";
     CircuitOpened "circuit_opened" "kind failures open_until_ms why cure"
         "Deliveries to a consumer failed several times in a row before they had a request, so deliveries \
-         to it fail with circuit_open until then. Why and cure are those of the last failure.",
+         to it fail with circuit_open until open_until_ms. The fields why and cure are those of the last \
+         failure.",
         "deliveries to {consumer} are paused until {open_until_ms} after {failures} failures in a row, the \
          last with {kind}: {why}",
         "{cure}";

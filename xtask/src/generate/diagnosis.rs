@@ -59,9 +59,10 @@ pub(super) fn page(tables: &Value) -> Result<String> {
             line(&mut page, &format!("| `{}` | {} |", field(value, "name")?, field(value, "doc")?));
         }
     }
+    page.push('\n');
     paragraph(
         &mut page,
-        "\nA diagnosis takes no turn of the endpoint, passes no circuit, and changes neither. It takes \
+        "A diagnosis takes no turn of the endpoint, passes no circuit, and changes neither. It takes \
          one of the connections of the dispatcher (`max_connections`).",
     );
     let mut group = "";
