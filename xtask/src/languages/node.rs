@@ -93,7 +93,7 @@ impl Node {
     pub(crate) fn test(&self) -> Result<String> {
         let tests = self.run.join("bindings-node").join("tests");
         if tests.join("tsconfig.json").exists() {
-            let compiler = self.run.join("node_modules").join(".bin").join("tsc");
+            let compiler = self.run.join("node_modules/typescript/bin/tsc");
             Step::new("tsc --strict, the tests", compiler)
                 .args(["--strict", "--noEmit", "--project"])
                 .arg(&tests)
@@ -287,7 +287,7 @@ fn install(tarball: &Path, run: &Path) -> Result {
 
 /// Adds what the tests and their type check need to a directory that has the package.
 fn mirror(packages: &Path, run: &Path) -> Result {
-    let links = ["typescript", "@types", "undici-types", "standardwebhooks", "jose", ".bin"];
+    let links = ["typescript", "@types", "undici-types", "standardwebhooks", "jose"];
     let telemetry = ["@opentelemetry", "prom-client", "tdigest", "bintrees"];
     let frameworks = ["express", "fastify", "koa", "bullmq", "ioredis"];
     let links = links.into_iter().chain(["@stablelib", "fast-sha256"]);
