@@ -2184,8 +2184,8 @@ const char *wmtls_receipt_id(const wmtls_receipt *receipt);
 int32_t wmtls_receipt_pin(const wmtls_receipt *receipt);
 
 /*
- Returns the number of attempts, including the successful one; 0 for NULL. The library repeats
- an attempt only if it sent nothing.
+ Returns the number of attempts, including the successful one; 0 for NULL. Another one follows only if
+ the payload never left, or if the consumer refused our certificate before it responded.
  */
 uint32_t wmtls_receipt_attempts(const wmtls_receipt *receipt);
 
