@@ -72,7 +72,7 @@ class Fleet:
     def break_all(self) -> None:
         """Breaks a tenth of the fleet in each way."""
         following, evil = Authority("following"), Authority("evil")
-        end = datetime.now(UTC) + timedelta(seconds=2)
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
         expiring = following.issue("dispatcher", not_after=end)
         self.set_endpoints(
             "expired", identity=wm.Identity.from_pem(expiring.cert_pem, expiring.key_pem)
@@ -94,8 +94,9 @@ class Fleet:
         (self.files / "tls.key").write_bytes(issued.key_pem)
         (self.files / "tls.crt").write_bytes(issued.cert_pem)
         assert "rotated" in {event.name for event in self.dispatcher.reload()}
-        while datetime.now(UTC) <= end:
-            time.sleep(0.05)  # until the certificate has expired
+        # The certificate is valid for the whole of its last second.
+        while datetime.now(UTC) < end + timedelta(seconds=1):
+            time.sleep(0.05)
 
 
 def milliseconds(took: list[float]) -> str:
