@@ -93,10 +93,16 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Returns the last line that is not blank.
+    /// Returns the last line of standard output that is not blank. Lines of standard error may come later,
+    /// although they were written before.
     pub(crate) fn last_line(&self) -> &str {
-        self.all.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
+        last_line(&self.stdout)
     }
+}
+
+/// Returns the last line that is not blank.
+pub(crate) fn last_line(text: &str) -> &str {
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
 }
 
 /// One command with a title that says what it does.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::command::{Failure, Result, Step};
+use crate::command::{Failure, Result, Step, last_line};
 use crate::paths;
 use crate::profile::Profile;
 use crate::toolchain::Toolchain;
@@ -121,7 +121,8 @@ fn cover(programs: &Path, target: &str, seconds: u64, judges: &[(&str, String)])
         .in_directory(&folder())
         .limit(Duration::from_secs(seconds + 300))
         .run()?;
-    let runs = output.last_line().strip_prefix("Done ").and_then(|rest| rest.split(' ').next());
+    // libFuzzer writes to standard error.
+    let runs = last_line(&output.all).strip_prefix("Done ").and_then(|rest| rest.split(' ').next());
     Ok(runs.and_then(|count| count.parse().ok()).unwrap_or_default())
 }
 

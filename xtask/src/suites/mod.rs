@@ -204,10 +204,7 @@ impl Finished {
 /// Returns the closing line `NAME: N passed, …` of a suite's program. Fails if it passed fewer cases.
 pub(crate) fn passed_at_least(name: &str, least: u32, output: Output) -> Result<String> {
     let prefix = format!("{name}: ");
-    // Lines of standard error may come later, although they were written before.
-    let mut lines = output.stdout.lines().rev().map(str::trim).filter(|line| !line.is_empty());
-    let closing = lines.next().and_then(|line| line.strip_prefix(&prefix)).map(str::to_owned);
-    let Some(closing) = closing else {
+    let Some(closing) = output.last_line().strip_prefix(&prefix).map(str::to_owned) else {
         return Err(Failure::with_output(format!("{name} has no closing line"), output.all));
     };
     let passed = closing.split(' ').next().and_then(|count| count.parse::<u32>().ok());

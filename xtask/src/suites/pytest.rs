@@ -1,11 +1,12 @@
 //! A suite that pytest runs on the installed wheel.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::dev::number_before;
-use crate::command::{Failure, Result, Step};
+use crate::command::{Failure, Output, Result, Step};
 use crate::languages::Languages;
 use crate::paths;
 
@@ -27,23 +28,37 @@ impl Pytest {
     /// Runs the tests; returns pytest's closing line.
     pub(super) fn run(&self, languages: &Languages) -> Result<String> {
         let program = languages.node()?.command(self.program);
-        let output = Step::new(self.name, languages.python()?.interpreter())
-            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
-            .args(["-W", "error", "-o", "addopts=", "-o", "pythonpath=."])
-            .args(["--rootdir=.", "-rP", "."])
-            .in_directory(&paths::root().join("tests").join(self.name))
+        let output = step(self.name, self.name, &languages.python()?.interpreter())
+            .args(["-o", "pythonpath=.", "-rP", "."])
             .env(self.variable, json!(program).to_string())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .without_env("PYTHONPATH")
             .limit(self.limit)
             .run()?;
-        for line in output.stdout.lines().filter(|line| line.starts_with(self.shown)) {
-            println!("  {line}");
-        }
-        let closing = output.last_line().trim_matches(['=', ' ']).to_owned();
-        if number_before(&closing, " passed") < self.least {
-            return Err(Failure::new(format!("{closing}, expected at least {}", self.least)));
-        }
-        Ok(closing)
+        closing(&output, |line| line.starts_with(self.shown), self.least)
     }
+}
+
+/// Returns a run of pytest in a directory of `tests/`, to which the caller adds the tests.
+pub(super) fn step(title: &str, directory: &str, interpreter: &Path) -> Step {
+    Step::new(title, interpreter)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
+        .args(["-W", "error", "-o", "addopts=", "--rootdir=."])
+        .in_directory(&paths::root().join("tests").join(directory))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .without_env("PYTHONPATH")
+}
+
+/// Shows some lines, and returns pytest's closing line. Fails if fewer than `least` tests passed.
+pub(super) fn closing(
+    output: &Output,
+    is_shown: impl Fn(&str) -> bool,
+    least: u32,
+) -> Result<String> {
+    for line in output.stdout.lines().filter(|line| is_shown(line)) {
+        println!("  {line}");
+    }
+    let closing = output.last_line().trim_matches(['=', ' ']).to_owned();
+    if number_before(&closing, " passed") < least {
+        return Err(Failure::new(format!("{closing}, expected at least {least}")));
+    }
+    Ok(closing)
 }

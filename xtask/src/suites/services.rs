@@ -11,12 +11,16 @@ use crate::languages::c_library::Flavour;
 use crate::packages::c_install::{Places, install};
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::pytest;
 
 /// The name of the script that starts all services of an example.
 const SCRIPT: &str = "start.sh";
 
 /// Half a minute is normal on two quiet cores.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// The minimum number of tests that pass. It catches a suite that loses tests.
+const AT_LEAST: u32 = 18;
 
 /// Returns whether a folder of `examples/` is such an example.
 pub(super) fn is_example(folder: &Path) -> bool {
@@ -40,22 +44,15 @@ pub(super) fn test(languages: &Languages, command: &Path) -> Result<String> {
         folder.display().to_string()
     });
     let path = format!("{}:{}", programs.join(":"), std::env::var("PATH").unwrap_or_default());
-    let output = Step::new("examples with services", &python)
-        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
-        .args(["-W", "error", "-o", "addopts=", "--rootdir=.", "--durations=5", "."])
-        .in_directory(&paths::root().join("tests").join("examples"))
+    let output = pytest::step("examples with services", "examples", &python)
+        .args(["--durations=5", "."])
         .env("EXAMPLES_NODE", examples)
         .env("EXAMPLES_RELAY", paths::built(Profile::Dev, "axum_sender"))
         .env("PATH", path)
         .env("EXAMPLES_PKG_CONFIG", pkg_config(languages)?)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .without_env("PYTHONPATH")
         .limit(LIMIT)
         .run()?;
-    for line in output.stdout.lines().filter(|line| line.contains("s call ")) {
-        println!("  {line}");
-    }
-    Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
+    pytest::closing(&output, |line| line.contains("s call "), AT_LEAST)
 }
 
 /// Installs the C library as for a user; returns the directory of its pkg-config files.
