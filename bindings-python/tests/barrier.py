@@ -2,6 +2,7 @@
 and of forked children, and the wait for a state.
 """
 
+import importlib.util
 import os
 import signal
 import socket
@@ -137,6 +138,17 @@ def running(
         except ProcessLookupError:
             pass
         server.wait()
+
+
+def example(name: str) -> Any:
+    """Returns a program of `examples/` as a module."""
+    path = Path(__file__).parents[2] / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def environment_of(directory: Path, **more: str) -> dict[str, str]:

@@ -1,34 +1,20 @@
 """Circuits that processes share through Redis, by the program of docs/circuit.md."""
 
-import importlib.util
 import time
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 import redis
 from redis_server import redis_server
 
 import webhook_mtls as wm
-from barrier import LONG
+from barrier import LONG, example
 from webhook_mtls.testing import Lab
-
-
-def hints() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "circuit_hint.py"
-    spec = importlib.util.spec_from_file_location("circuit_hint", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.slow
 @pytest.mark.runtime
 def test_a_circuit_that_opens_is_open_elsewhere(lab: Lab) -> None:
-    hint: Any = hints()
+    hint = example("circuit_hint")
     acme = lab.consumer("acme")
     with redis_server() as place, redis.Redis(unix_socket_path=str(place)) as shared:
         failing, other = lab.dispatcher(circuit_failures=1), lab.dispatcher()

@@ -1,16 +1,13 @@
 """The statuses of several processes as one. The shared vectors have the rules."""
 
-import importlib.util
 import json
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 import redis
 from redis_server import redis_server
 
 import webhook_mtls as wm
+from barrier import example
 from webhook_mtls.testing import Lab
 
 
@@ -54,21 +51,10 @@ def test_what_is_no_status_is_refused(lab: Lab) -> None:
     assert wm.merge([status + " " * 200_000])["consumers"] == {}
 
 
-def recipe() -> ModuleType:
-    """Returns the program of docs/rotate.md."""
-    path = Path(__file__).parents[2] / "examples" / "fleet_status.py"
-    spec = importlib.util.spec_from_file_location("fleet_status", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
 @pytest.mark.runtime
 def test_an_identity_is_needed_until_the_last_process_has_the_next_one(lab: Lab) -> None:
-    shares: Any = recipe()
+    shares = example("fleet_status")
     acme = lab.consumer("acme")
     issued = lab.authority.issue("second")
     following = wm.Identity.from_pem(issued.cert_pem, issued.key_pem)

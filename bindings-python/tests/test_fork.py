@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import webhook_mtls as wm
+from barrier import in_child
 from webhook_mtls.testing import Authority
 
 FORKS = int(os.environ.get("FORKS", "500"))
@@ -34,14 +35,7 @@ class Child:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.forked = time.monotonic()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                work()
-                os._exit(0)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
+        self.pid = in_child(work)
 
     def end(self) -> None:
         """Waits for the child; kills one that hangs, and fails."""
