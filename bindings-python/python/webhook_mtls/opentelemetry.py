@@ -154,12 +154,7 @@ class _OpenTelemetry:
         for attempt in record["attempt_list"]:
             # An attempt that is repeated without a failure was no request.
             if attempt["outcome"] in ("succeeded", "failed"):
-                attributes = {
-                    **server,
-                    "error.type": _error_type(attempt),
-                    "http.response.status_code": attempt["status"],
-                    "network.protocol.version": "1.1" if attempt["status"] else None,
-                }
+                attributes = {**server, **_answer(attempt)}
                 self._request.record(attempt["took_ms"] / 1000, _known(attributes))
         of_delivery = {
             "error.type": _error_type(record),
@@ -179,14 +174,20 @@ def _server(server: str, port: int) -> dict[str, Any]:
     return {"http.request.method": "POST", "server.address": server, "server.port": port}
 
 
+def _answer(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "http.response.status_code": facts["status"],
+        "network.protocol.version": "1.1" if facts["status"] else None,
+        "error.type": _error_type(facts),
+    }
+
+
 def _of_delivery(record: Record) -> dict[str, Any]:
     resent = record["attempts"] - 1
     return {
         **_peer(record["address"]),
-        "http.response.status_code": record["status"],
-        "network.protocol.version": "1.1" if record["status"] else None,
+        **_answer(record),
         "http.request.resend_count": resent if resent > 0 else None,
-        "error.type": _error_type(record),
         "webhook_mtls.delivery_id": record["id"],
         "webhook_mtls.stage": record["stage"],
         "webhook_mtls.blame": record["blame"],
@@ -199,9 +200,7 @@ def _of_delivery(record: Record) -> dict[str, Any]:
 def _of_attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_peer(attempt["address"]),
-        "http.response.status_code": attempt["status"],
-        "network.protocol.version": "1.1" if attempt["status"] else None,
-        "error.type": _error_type(attempt),
+        **_answer(attempt),
         "webhook_mtls.attempt": attempt["number"],
         "webhook_mtls.reused": attempt["reused"],
         "webhook_mtls.sent": attempt["sent"],
