@@ -227,59 +227,54 @@ fn merged_expiries(processes: &BTreeMap<String, ProcessStatus>) -> Vec<Value> {
     all.into_iter().map(shown).collect()
 }
 
-/// Parses the status of one process. A failure says what is wrong, without any text of the document.
+/// Parses the status of one process. The error names the faulty field, and has no text of the document.
 fn parse(text: &str) -> Result<(String, ProcessStatus), String> {
     let json: Value =
         serde_json::from_str(text).map_err(|_| "a text that is not JSON".to_owned())?;
     let root = Field { path: "the document", value: &json };
-    let schema = root.field("schema", "schema")?;
+    let schema = root.field("schema")?;
     if schema.value.as_u64() != Some(SCHEMA) {
         return Err(format!("another schema than {SCHEMA}"));
     }
-    let process = root.field("process", "process")?.text()?;
+    let process = root.field("process")?.text()?;
     check_id("process", &process).map_err(|_| "a process whose name is no id".to_owned())?;
     let mut consumers = BTreeMap::new();
-    for (name, value) in root.field("consumers", "consumers")?.object()? {
+    for (name, value) in root.field("consumers")?.object()? {
         let known = consumer(&Field { path: "consumers.*", value })?;
         consumers.insert(name.clone(), known);
     }
     let mut expiries = Vec::new();
-    for value in root.field("expiries", "expiries")?.list()? {
+    for value in root.field("expiries")?.list()? {
         let item = Field { path: "expiries.*", value };
-        let what = item.field("what", "expiries.*.what")?.text()?;
-        let name = item.field("name", "expiries.*.name")?.text()?;
-        let date = item.field("not_after_ms", "expiries.*.not_after_ms")?.integer()?;
-        let left = item.field("fraction_left", "expiries.*.fraction_left")?.fraction()?;
+        let what = item.field("expiries.*.what")?.text()?;
+        let name = item.field("expiries.*.name")?.text()?;
+        let date = item.field("expiries.*.not_after_ms")?.integer()?;
+        let left = item.field("expiries.*.fraction_left")?.fraction()?;
         expiries.push(((what, name), date, left));
     }
-    let at_ms = root.field("at_ms", "at_ms")?.integer()?;
+    let at_ms = root.field("at_ms")?.integer()?;
     Ok((process, ProcessStatus { at_ms, consumers, expiries }))
 }
 
 fn consumer(of: &Field<'_>) -> Result<Consumer, String> {
-    let rotation = of.field("rotation", "consumers.*.rotation")?;
-    let endpoint = of.field("endpoint", "consumers.*.endpoint")?;
-    let state = rotation.field("state", "consumers.*.rotation.state")?;
-    let circuit = endpoint.field("circuit", "consumers.*.endpoint.circuit")?;
-    let until =
-        endpoint.field("circuit_open_until_ms", "consumers.*.endpoint.circuit_open_until_ms")?;
-    let never = endpoint.field("pins_never_seen", "consumers.*.endpoint.pins_never_seen")?;
+    let rotation = of.field("consumers.*.rotation")?;
+    let endpoint = of.field("consumers.*.endpoint")?;
+    let state = rotation.field("consumers.*.rotation.state")?;
+    let circuit = endpoint.field("consumers.*.endpoint.circuit")?;
+    let until = endpoint.field("consumers.*.endpoint.circuit_open_until_ms")?;
+    let never = endpoint.field("consumers.*.endpoint.pins_never_seen")?;
     let pin = |value| Field { path: "consumers.*.endpoint.pins_never_seen.*", value }.text();
     Ok(Consumer {
-        wanted: rotation.field("wanted", "consumers.*.rotation.wanted")?.text()?,
-        accepted: rotation
-            .field("accepted", "consumers.*.rotation.accepted")?
-            .or_null(Field::text)?,
+        wanted: rotation.field("consumers.*.rotation.wanted")?.text()?,
+        accepted: rotation.field("consumers.*.rotation.accepted")?.or_null(Field::text)?,
         accepted_at_ms: rotation
-            .field("accepted_at_ms", "consumers.*.rotation.accepted_at_ms")?
+            .field("consumers.*.rotation.accepted_at_ms")?
             .or_null(Field::integer)?,
         state: state.word(STATES.into_iter().map(|state| (state, state)))?,
-        pin_seen: endpoint
-            .field("pin_seen", "consumers.*.endpoint.pin_seen")?
-            .or_null(Field::text)?,
+        pin_seen: endpoint.field("consumers.*.endpoint.pin_seen")?.or_null(Field::text)?,
         pins_never_seen: never.list()?.iter().map(pin).collect::<Result<_, _>>()?,
         peer_not_after_ms: endpoint
-            .field("peer_not_after_ms", "consumers.*.endpoint.peer_not_after_ms")?
+            .field("consumers.*.endpoint.peer_not_after_ms")?
             .or_null(Field::integer)?,
         circuit: circuit.word(CIRCUITS.into_iter().map(|state| (state.name(), state)))?,
         circuit_open_until_ms: until.or_null(Field::integer)?,
@@ -293,10 +288,12 @@ struct Field<'a> {
     value: &'a Value,
 }
 
-/// Each method fails with what is expected at the path.
+/// Each method fails with an error that names the path and the expected type.
 impl<'a> Field<'a> {
-    fn field(&self, name: &str, path: &'static str) -> Result<Field<'a>, String> {
+    /// * `path`: from the document; its last part is the name of the field.
+    fn field(&self, path: &'static str) -> Result<Field<'a>, String> {
         let fields = self.object()?;
+        let name = path.rsplit('.').next().unwrap_or(path);
         let value = fields.get(name).ok_or_else(|| format!("no field {path}"))?;
         Ok(Field { path, value })
     }
