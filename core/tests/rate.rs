@@ -107,7 +107,7 @@ fn a_waiting_delivery_is_counted_and_ends_when_it_is_canceled_or_its_endpoint_ch
     token.cancel();
     assert_eq!(kind(&first), Kind::Canceled);
     wait_for_waiting(&dispatcher, 1);
-    // A higher rate applies to those who wait.
+    // A higher rate applies to waiting deliveries.
     endpoint(&dispatcher, &acme, Some(1000.0));
     assert!(second.recv_timeout(SOON).unwrap().is_ok());
     endpoint(&dispatcher, &acme, Some(SELDOM));

@@ -143,7 +143,7 @@ static void settle(event *it, const wmtls_error *error) {
     }
 }
 
-/* Submits what is due. Returns how long poll() may wait. */
+/* Submits the deliveries that are due. Returns the timeout of poll() in milliseconds. */
 static int submit_due(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint) {
     int64_t now = now_ms(), wait = SCAN_MS;
     for (event *it = events, *next; it; it = next) {

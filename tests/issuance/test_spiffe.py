@@ -161,7 +161,7 @@ class Spiffe(unittest.TestCase):
         self.seen()
 
     def serve(self, svid: tuple[Path, Path], bundle: str) -> None:
-        """Gives the receiver its certificate, its key and those whom it trusts."""
+        """Gives the receiver its certificate, its key and its trust bundle."""
         for source, file in zip((*svid, Path(bundle)), self.server, strict=True):
             new = file.with_suffix(".new")
             shutil.copy(source, new)

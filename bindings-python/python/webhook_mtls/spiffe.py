@@ -86,7 +86,7 @@ class WorkloadSource:
         """Returns the trust in the authorities of one trust domain.
 
         If the agent sends no bundle of the domain any more, as after the end of a federation,
-        nobody is trusted until it does again.
+        no certificate is trusted until it does again.
 
         Args:
             trust_domain: the name, such as `acme.example`; by default that of this workload.

@@ -97,7 +97,7 @@ mod tests {
         Bucket::new(Rate::new(per_second).unwrap(), now)
     }
 
-    /// Takes what is there during `time`, whenever a token is due. Returns how many deliveries started.
+    /// Takes each token as soon as it is due, during `time`. Returns how many deliveries started.
     fn started(bucket: &mut Bucket, from: Instant, time: Duration) -> f64 {
         let (mut now, mut count) = (from, 0);
         while now < from + time {
