@@ -4,6 +4,7 @@
 
 mod calm;
 mod raw;
+mod started;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use calm::patiently;
 use raw::{Conversation, listen};
+use started::Outcome;
 use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::bindings::{Setting, runtime};
 use webhook_mtls::error::Stage;
@@ -29,8 +31,6 @@ const CLOSING: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close
 const PAGE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 38\r\nconnection: close\r\n\r\n\
                     <html>The SSL certificate error</html>";
 const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-
-type Outcome = Receiver<Result<Receipt, Error>>;
 
 /// Blocks callers of `pass` while it is shut.
 #[derive(Clone, Default)]
@@ -121,10 +121,7 @@ fn options(concurrency: usize) -> EndpointOptions {
 }
 
 fn start(dispatcher: &Dispatcher, endpoint: &Endpoint) -> Outcome {
-    let (sender, receiver) = mpsc::channel();
-    let delivery = dispatcher.deliver(endpoint, "{}", DeliverOptions::new());
-    runtime::spawn(delivery, move |outcome| sender.send(outcome).unwrap()).unwrap();
-    receiver
+    started::start(dispatcher, endpoint, DeliverOptions::new())
 }
 
 fn end(outcome: &Outcome) -> Result<Receipt, Error> {

@@ -1,10 +1,12 @@
 //! Limits on deliveries and connections, and the order of waiting. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod started;
+
 use std::future::Future;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use started::{Outcome, start};
 use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::bindings::{Setting, runtime};
 use webhook_mtls::error::{Blame, Scope, Stage};
@@ -16,8 +18,6 @@ use webhook_mtls::{
 
 /// Much longer than anything takes here: it only ends a test that would hang.
 const SOON: Duration = Duration::from_secs(60);
-
-type Outcome = mpsc::Receiver<Result<Receipt, Error>>;
 
 fn dispatcher(lab: &Lab, limits: &[(&str, f64)]) -> Dispatcher {
     let mut options = lab.dispatcher_options();
@@ -31,13 +31,6 @@ fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer, concurrency: usize) ->
     let mut options = EndpointOptions::new(None);
     options = options.concurrency(concurrency).unwrap();
     dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
-}
-
-fn start(dispatcher: &Dispatcher, endpoint: &Endpoint, options: DeliverOptions) -> Outcome {
-    let (sender, receiver) = mpsc::channel();
-    let delivery = dispatcher.deliver(endpoint, "{}", options);
-    runtime::spawn(delivery, move |outcome| sender.send(outcome).unwrap()).unwrap();
-    receiver
 }
 
 fn deliver(dispatcher: &Dispatcher, endpoint: &Endpoint) -> Result<Receipt, Error> {

@@ -4,9 +4,11 @@
 //! of it.
 #![cfg(feature = "testing")]
 
-use std::sync::mpsc;
+mod started;
+
 use std::time::{Duration, Instant};
 
+use started::{Outcome, start};
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::retry::Action;
@@ -22,8 +24,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A delivery in a thousand seconds.
 const SELDOM: f64 = 0.001;
 
-type Outcome = mpsc::Receiver<Result<Receipt, Error>>;
-
 fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer, rate: Option<f64>) -> Endpoint {
     let mut options = EndpointOptions::new(None);
     if let Some(rate) = rate {
@@ -35,13 +35,6 @@ fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer, rate: Option<f64>) -> 
 /// Options of a delivery whose deadline is after its token.
 fn patient() -> DeliverOptions {
     DeliverOptions::new().timeout(DAY).unwrap()
-}
-
-fn start(dispatcher: &Dispatcher, endpoint: &Endpoint, options: DeliverOptions) -> Outcome {
-    let (sender, receiver) = mpsc::channel();
-    let delivery = dispatcher.deliver(endpoint, "{}", options);
-    runtime::spawn(delivery, move |outcome| sender.send(outcome).unwrap()).unwrap();
-    receiver
 }
 
 fn deliver(dispatcher: &Dispatcher, endpoint: &Endpoint) -> Result<Receipt, Error> {
