@@ -158,7 +158,7 @@ fn install(environment: &Path, wheels: [&PathBuf; 2]) -> Result {
 }
 
 /// Returns the numbers of pytest's closing line.
-fn counted(output: &Output) -> String {
+pub(crate) fn counted(output: &Output) -> String {
     output.last_line().trim_matches(['=', ' ']).to_owned()
 }
 

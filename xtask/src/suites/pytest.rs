@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::dev::number_before;
 use crate::command::{Failure, Output, Result, Step};
-use crate::languages::Languages;
+use crate::languages::{Languages, python};
 use crate::paths;
 
 /// Tests of pytest in a directory of `tests/`, with a program of Node beside them.
@@ -56,7 +56,7 @@ pub(super) fn closing(
     for line in output.stdout.lines().filter(|line| is_shown(line)) {
         println!("  {line}");
     }
-    let closing = output.last_line().trim_matches(['=', ' ']).to_owned();
+    let closing = python::counted(output);
     if number_before(&closing, " passed") < least {
         return Err(Failure::new(format!("{closing}, expected at least {least}")));
     }
