@@ -1,5 +1,5 @@
 //! A relay: takes an event over HTTP, delivers it over mutual TLS, and answers with what became of
-//! it. It keeps nothing, so the caller repeats what it answers with 503, under the same id.
+//! it. It keeps nothing, so the caller repeats an event after the answer 503, under the same id.
 //!
 //! `POST /events/{consumer}/{id}`. Needs tls.crt, tls.key, ca.pem and consumers.json in this
 //! directory.
@@ -88,7 +88,7 @@ async fn take(
     }
 }
 
-/// 503 if the caller shall repeat the event, and 502 if that is of no use before a repair.
+/// Returns 503 if the caller should repeat the event, and 502 if a repetition alone cannot succeed.
 fn refused(error: &Error) -> Response {
     let body = Json(error.public());
     if error.retry() != Retry::Later {
