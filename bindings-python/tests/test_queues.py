@@ -18,7 +18,8 @@ from celery.exceptions import Reject
 from redis_server import redis_server
 
 import webhook_mtls as wm
-from barrier import LONG, RUNTIMES, celery_worker, environment_of, eventually, running
+from barrier import LONG, RUNTIMES, Barrier, celery_worker, environment_of, eventually, running
+from webhook_mtls._background import _Slow, drain
 from webhook_mtls.celery import DeliverTask, FanOutTask
 from webhook_mtls.queues import DeadLetter, Hooks, Job, RedisIndex
 from webhook_mtls.testing import Consumer, Lab, error
@@ -178,9 +179,10 @@ class Fleet:
         return [line for line in lines if line.startswith(what)]
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         command = celery_worker("queue_app", "prefork", 2)
-        with running(command, self.directory / "worker.log", self.environment) as worker:
+        environment = self.environment | more
+        with running(command, self.directory / "worker.log", environment) as worker:
             yield worker
 
     @property
@@ -192,6 +194,9 @@ class Fleet:
         command = [sys.executable, "-W", "ignore", *program]
         environment = os.environ | self.environment | more
         subprocess.run(command, env=environment, check=True, timeout=LONG)
+
+    def log(self) -> str:
+        return (self.directory / "worker.log").read_text(errors="replace")
 
     def call(self, what: str) -> None:
         """Runs a statement as a producer does, in a process of its own."""
@@ -306,12 +311,119 @@ def test_a_worker_settles_each_job_as_the_policy_decides(fleet: Fleet) -> None:
         assert "Noted.on_delivered has failed" in log
 
 
+class Patient(Hooks):
+    """Hooks in this process, whose tasks wait for a short time."""
+
+    task_wait: float | None = 0.05
+    # A sixteenth is two.
+    background = 32
+
+    def __init__(self, lab: Lab, index: RedisIndex, urls: dict[str, str]) -> None:
+        self.dispatcher, self.index, self._urls = lab.dispatcher(), index, urls
+        self.delivered: list[Job] = []
+        self.sent: list[tuple[Job, float]] = []
+
+    def endpoint(self, consumer: str) -> wm.Endpoint:
+        return self.dispatcher.endpoint(consumer, self._urls[consumer], pins=None)
+
+    def body(self, event: str) -> bytes:
+        return event.encode()
+
+    def on_delivered(self, job: Job, receipt: wm.Receipt) -> None:
+        self.delivered.append(job)
+
+    def attempt(self, job: Job) -> float | None:
+        self.index.put([job], self.guard)
+        return self._attempt(job, lambda *sent: self.sent.append(sent), 300)
+
+
+def test_a_slow_consumer_has_a_share_of_the_deliveries_that_go_on(
+    lab: Lab, index: RedisIndex
+) -> None:
+    acme, barrier = lab.consumer("acme"), Barrier(lab, 3)
+    with barrier:
+        hooks = Patient(lab, index, {"acme": acme.url, "slow": barrier.url})
+        with hooks.dispatcher:
+            jobs = [Job("slow", f"evt_{number}", 3) for number in range(5)]
+            assert [hooks.attempt(job) for job in jobs[:2]] == [None, None]
+            eventually("both have arrived", lambda: len(barrier.bodies) == 2)
+            # The jobs beyond its share wait one after the other, and no attempt is lost.
+            waits = [hooks.attempt(job) for job in jobs[2:]]
+            following = [Job("slow", f"evt_{number}", 3, 1) for number in range(2, 5)]
+            assert hooks.sent == list(zip(following, waits, strict=True))
+            first, second, third = (wait or 0 for wait in waits)
+            assert 0 < first < second < third < 1
+            assert len(index.begin(following, 60)) == 3
+            # The task of another consumer waits until the end.
+            hooks.task_wait = None
+            assert hooks.attempt(Job("acme", "evt_1")) is None
+            assert hooks.delivered == [Job("acme", "evt_1")]
+            hooks.dispatcher.deliver(hooks.endpoint("slow"), b"")
+            drain()
+            assert set(hooks.delivered[1:]) == set(jobs[:2])
+    assert index.begin(jobs[:2], 60) == set()
+
+
+def test_a_consumer_that_answers_in_time_again_is_waited_for(lab: Lab, index: RedisIndex) -> None:
+    barrier = Barrier(lab, 3)
+    with barrier:
+        hooks = Patient(lab, index, {"slow": barrier.url})
+        with hooks.dispatcher:
+            for number in range(2):
+                hooks.attempt(Job("slow", f"evt_{number}"))
+            hooks.dispatcher.deliver(hooks.endpoint("slow"), b"")
+            drain()
+    acme = lab.consumer("acme")
+    hooks = Patient(lab, index, {"slow": acme.url})
+    with hooks.dispatcher:
+        hooks.task_wait = LONG
+        # The first one shows that it is well, and the task of the second one waits.
+        background = hooks._own_background()
+        assert background is not None
+        background._slow["slow"] = _Slow(1)
+        hooks.attempt(Job("slow", "evt_3"))
+        drain()
+        assert background._slow == {}
+        hooks.attempt(Job("slow", "evt_4"))
+        assert Job("slow", "evt_4") in hooks.delivered
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_slow_consumers_block_no_child_and_are_settled_before_it_ends(
+    fleet: Fleet, lab: Lab
+) -> None:
+    fleet.consumer("acme")
+    # More deliveries than children: the first are answered when the last has arrived.
+    several, last = Barrier(lab, 6), Barrier(lab, 2)
+    with several, last:
+        (fleet.directory / "slow").write_text(several.url)
+        (fleet.directory / "last").write_text(last.url)
+        with fleet.worker() as worker:
+            fleet.call(
+                "[q.deliver.send(f'evt_{number}', 'slow') for number in range(3)];"
+                "[q.fan_out.send(f'evt_{number}', ['slow', 'acme']) for number in range(3, 6)]"
+            )
+            eventually("all have ended", lambda: len(fleet.notes("delivered")) == 9)
+            eventually("they are settled", lambda: fleet.client.zcard("{webhook-mtls}:due") == 0)
+            fleet.call("q.deliver.send('evt_6', 'last')")
+            eventually("it has arrived", lambda: last.bodies)
+            eventually("its task has ended", lambda: fleet.client.zcard("unacked_index") == 0)
+            worker.terminate()
+            eventually("it ends", lambda: "warm shutdown" in fleet.log().lower())
+            with lab.dispatcher() as dispatcher:
+                dispatcher.deliver(dispatcher.endpoint("last", last.url, pins=None), b"")
+            assert worker.wait(LONG) == 0
+            assert len(fleet.notes("delivered last")) == 1
+            assert fleet.client.zcard("{webhook-mtls}:due") == 0
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_message_of_a_killed_child_is_delivered_again(fleet: Fleet) -> None:
     acme = fleet.consumer("acme")
     acme.misbehave("stall")
-    with fleet.worker():
+    with fleet.worker(WMTLS_TASK_WAIT=str(LONG)):
         fleet.call("q.deliver.send('evt_1', 'acme')")
         assert acme.wait(1, within=LONG)
         (started,) = fleet.notes("started acme")

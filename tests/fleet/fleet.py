@@ -73,15 +73,17 @@ class Process:
 
 
 class Redis(Process):
-    """A Redis that has stored what it has confirmed."""
+    """A Redis that has stored what it has confirmed, if it is durable."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_durable: bool = True) -> None:
         directory.mkdir()
         self.place = directory / "redis.sock"
         program = shutil.which("redis-server")
         assert program, "redis-server is missing: cargo xtask install"
         command = [program, "--port", "0", "--unixsocket", self.place, "--dir", directory]
-        command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        command += ["--save", ""]
+        if is_durable:
+            command += ["--appendonly", "yes", "--appendfsync", "always"]
         super().__init__(command, directory / "log", {})
         self.wait()
 

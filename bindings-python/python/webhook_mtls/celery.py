@@ -27,7 +27,9 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from celery.exceptions import Reject, Retry
+from celery.signals import worker_process_shutdown, worker_shutdown
 
+from ._background import drain
 from ._errors import WebhookMtlsError
 from ._native import Delivery
 from .queues import PAUSE, Hooks, Job, _log, log_wait
@@ -56,6 +58,10 @@ __all__ = ["DeliverTask", "FanOutTask", "SweepTask"]
 # The shortest time after which a transport of kombu delivers an unacknowledged message again, or
 # RabbitMQ closes the channel, in seconds. Redis waits for twice as long.
 _VISIBILITY = 1800.0
+
+# A process ends after the deliveries that go on without their tasks.
+worker_process_shutdown.connect(drain)
+worker_shutdown.connect(drain)
 
 
 class _LateTask(Task):
@@ -194,16 +200,16 @@ class FanOutTask(_LateTask):
         """
         deliver = self._deliver
         try:
-            jobs = [Job(consumer, event) for consumer in consumers]
+            jobs = [Job(consumer, event) for consumer in dict.fromkeys(consumers)]
             current = deliver.index.begin(jobs, deliver.guard)
             deliveries = self._deliveries([job for job in jobs if job.key in current])
-            run = deliver.dispatcher.deliver_many(deliveries, concurrency=self._concurrency)
-            for outcome in run:
-                job, error = outcome.delivery.tag, outcome.error
-                if error is not None:
-                    self._settle_failure(job, error)
-                elif outcome.receipt is not None:
-                    deliver._settle_success(job, outcome.receipt)
+            settle = deliver._settle_with(deliver._enqueue, deliver._longest())
+            dispatcher, concurrency = deliver.dispatcher, self._concurrency
+            if (background := deliver._own_background()) is not None:
+                background.deliver(dispatcher, deliveries, settle, concurrency)
+            else:
+                for outcome in dispatcher.deliver_many(deliveries, concurrency=concurrency):
+                    settle(outcome)
         except Reject:
             # A job could not be sent again.
             raise
@@ -214,21 +220,22 @@ class FanOutTask(_LateTask):
         deliver = self._deliver
         # All jobs have one event. Its failure is not cached, and is one of each job.
         body_of = functools.lru_cache(maxsize=1)(deliver.body)
+        background = deliver._own_background()
+        enqueue, longest = deliver._enqueue, deliver._longest()
         for job in jobs:
             try:
+                if background is not None and (turn_in := background.turn_in(job.consumer)):
+                    deliver._wait_for_turn(job, turn_in, enqueue, longest)
+                    continue
                 endpoint, body = deliver.endpoint(job.consumer), body_of(job.event)
                 more = deliver.options(job)
                 delivery = Delivery.deferred(endpoint, body, id=job.event, tag=job, **more)
             except WebhookMtlsError as error:
-                self._settle_failure(job, error)
+                deliver._settle_failure(job, error, enqueue, longest)
             except Exception as fault:
                 deliver._put_off(job, fault)
             else:
                 yield delivery
-
-    def _settle_failure(self, job: Job, error: WebhookMtlsError) -> None:
-        deliver = self._deliver
-        deliver._settle_failure(job, error, deliver._enqueue, deliver._longest())
 
 
 class SweepTask(Task):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import dramatiq
 
+from ._background import drain
 from .queues import PAUSE, Hooks, Job, in_millis, log_wait
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class DeliverActor:
     ) -> None:
         self._hooks = hooks
         self._long_wait = long_wait
+        broker = broker or dramatiq.get_broker()
+        if not any(isinstance(each, _Drain) for each in broker.middleware):
+            broker.add_middleware(_Drain())
         # Without max_retries, Dramatiq would give up after 20 failures of a hook.
         decorate = dramatiq.actor(
             actor_name=name, queue_name=queue, broker=broker, max_retries=None
@@ -106,3 +110,10 @@ class DeliverActor:
         except Exception as fault:
             log_wait(job, PAUSE, fault)
             raise dramatiq.Retry(str(fault), delay=in_millis(PAUSE)) from fault
+
+
+class _Drain(dramatiq.Middleware):
+    """Lets the deliveries of a worker end that go on without their messages."""
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        drain()

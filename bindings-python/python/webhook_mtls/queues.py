@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from ._background import Background
 from ._errors import WebhookMtlsError
-from ._native import RetryPolicy
+from ._native import Delivery, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ._native import Decision, Dispatcher, Endpoint, Receipt
+    from ._native import Decision, Dispatcher, Endpoint, Outcome, Receipt
     from ._words import Sent
 
 __all__ = ["DeadLetter", "DueIndex", "Hooks", "Job", "RedisIndex"]
@@ -148,6 +151,20 @@ class Hooks:
     messages; they have no effect.
     """
 
+    task_wait: float | None = 0.1
+    """How long a task waits for its delivery, in seconds. Then it ends, and the delivery goes on.
+
+    So a slow consumer blocks no worker process. A thread of the process settles the delivery, and
+    calls the methods that start with `on_`. If the process is killed, the sweeper sends another
+    message after `guard`. None waits until the end, as tasks in greenlets always do.
+    """
+    background: int = 128
+    """How many deliveries to slow consumers may go on without a task, in each process.
+
+    One consumer has at most a sixteenth of them. Further jobs of slow consumers wait, at the cost
+    of no attempt. Keep it well below `max_connections`: the other consumers have the rest.
+    """
+
     def endpoint(self, consumer: str) -> Endpoint:
         """Returns the endpoint of a consumer, for instance from a row of a database."""
         raise NotImplementedError
@@ -189,13 +206,59 @@ class Hooks:
         if job.key not in self.index.begin([job], self.guard):
             _log.info("%s: a message of step %d has no effect", job.key, job.step)
             return None
+        background = self._own_background()
+        if background is not None and (turn_in := background.turn_in(job.consumer)):
+            return self._wait_for_turn(job, turn_in, later, longest)
         try:
             endpoint, body = self.endpoint(job.consumer), self.body(job.event)
-            receipt = self.dispatcher.deliver(endpoint, body, id=job.event, **self.options(job))
+            options = self.options(job)
+            if background is None:
+                receipt = self.dispatcher.deliver(endpoint, body, id=job.event, **options)
         except WebhookMtlsError as error:
             return self._settle_failure(job, error, later, longest)
-        self._settle_success(job, receipt)
-        return None
+        if background is None:
+            self._settle_success(job, receipt)
+            return None
+        delivery = Delivery.deferred(endpoint, body, id=job.event, tag=job, **options)
+        settle = self._settle_with(later, longest)
+        delays = background.deliver(self.dispatcher, [delivery], settle)
+        return delays[0] if delays else None
+
+    def _own_background(self) -> Background | None:
+        """Returns the background of this process. None if tasks wait for their deliveries."""
+        # A greenlet that waits blocks no other.
+        has_greenlets = "gevent.hub" in sys.modules or "eventlet.hubs" in sys.modules
+        if self.task_wait is None or has_greenlets:
+            return None
+        known: dict[int, Background] = vars(self).setdefault("_background_of", {})
+        process = os.getpid()
+        if process not in known:
+            # Of two threads, one wins.
+            known.setdefault(process, Background(self.background, self.task_wait))
+        return known[process]
+
+    def _wait_for_turn(
+        self, job: Job, delay: float, later: Callable[[Job, float], None], longest: float
+    ) -> float | None:
+        """Makes a job of a slow consumer wait, at the cost of no attempt."""
+        _log.info("%s waits for %.1f s: its consumer is slow", job.key, delay)
+        following = Job(job.consumer, job.event, job.attempt, job.step + 1)
+        return self._send_later(following, delay, later, longest)
+
+    def _settle_with(
+        self, later: Callable[[Job, float], None], longest: float
+    ) -> Callable[[Outcome], float | None]:
+        """Returns what settles an outcome, and returns the delay of the message that was sent."""
+
+        def settle(outcome: Outcome) -> float | None:
+            job, error = outcome.delivery.tag, outcome.error
+            if error is not None:
+                return self._settle_failure(job, error, later, longest)
+            if outcome.receipt is not None:
+                self._settle_success(job, outcome.receipt)
+            return None
+
+        return settle
 
     def _settle_success(self, job: Job, receipt: Receipt) -> None:
         _call(self.on_delivered, job, receipt)
@@ -221,13 +284,20 @@ class Hooks:
         elif decision.action == "park":
             self.index.put([following], decision.delay, parked=True)
             _call(self.on_park, following, decision, error)
-        elif decision.delay > longest:
-            self.index.put([following], decision.delay)
         else:
-            self.index.put([following], decision.delay + self.guard)
-            later(following, decision.delay)
-            return decision.delay
+            return self._send_later(following, decision.delay, later, longest)
         return None
+
+    def _send_later(
+        self, following: Job, delay: float, later: Callable[[Job, float], None], longest: float
+    ) -> float | None:
+        """Makes the next step of a job wait. Returns the delay of the message that was sent."""
+        if delay > longest:
+            self.index.put([following], delay)
+            return None
+        self.index.put([following], delay + self.guard)
+        later(following, delay)
+        return delay
 
     def _sweep(self, enqueue: Callable[[Job], None], limit: int) -> int:
         """Enqueues all jobs that are due, and returns how many."""

@@ -38,6 +38,7 @@ class Noted(Hooks):
     dispatcher = dispatcher()
     index = RedisIndex(redis.Redis(unix_socket_path=PLACE))
     policy = wm.RetryPolicy(attempts=2, first=0.05)
+    task_wait = float(os.environ.get("WMTLS_TASK_WAIT", "0.1"))
 
     def endpoint(self, consumer: str) -> wm.Endpoint:
         if consumer == "unknown":
