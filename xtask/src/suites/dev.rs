@@ -76,10 +76,19 @@ pub(crate) fn in_parallel<T: Sync>(
     items: &[T],
     test: impl Fn(&T) -> Result<u32> + Sync,
 ) -> Result<u32> {
+    with_workers(workers(), items, test)
+}
+
+/// Does the same with this many at once.
+pub(crate) fn with_workers<T: Sync>(
+    workers: usize,
+    items: &[T],
+    test: impl Fn(&T) -> Result<u32> + Sync,
+) -> Result<u32> {
     let next = AtomicUsize::new(0);
     let total = Mutex::new(Ok(0));
     thread::scope(|scope| {
-        for _ in 0..workers().min(items.len()) {
+        for _ in 0..workers.min(items.len()) {
             scope.spawn(|| {
                 while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let counted = test(item);

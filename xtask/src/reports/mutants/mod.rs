@@ -2,19 +2,24 @@
 //! that a test fails each time. A seed decides which of the possible mutants are tried, so that a run
 //! can be repeated. A run that was interrupted goes on where it ended.
 //!
-//! cargo-mutants lists the mutants. This verb applies them itself, because each is tested in stages,
-//! cheapest first, and cargo-mutants has no stages: the unit tests of the core, the shared vectors, the
-//! integration tests of the core.
+//! cargo-mutants lists the mutants. This verb applies them itself, most of them in one program
+//! (`switched`), because each is tested in stages, cheapest first, and cargo-mutants has no stages: the
+//! unit tests of the core, the shared vectors, the integration tests of the core.
 
-use std::path::PathBuf;
+mod switched;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::soak::{record, today};
 use crate::cargo_tool;
-use crate::command::{Failure, Result, Step, shown_duration};
+use crate::command::{Failure, Output, Result, Step, shown_duration};
 use crate::paths;
+use crate::suites::dev;
 use crate::terminal;
 
 const VERSION: &str = "27.1.0";
@@ -49,12 +54,12 @@ const STAGES: [&[&str]; 3] = [
     &["--package", "webhook-mtls", "--features", "testing", "--tests"],
 ];
 
-/// How long the tests of one stage may run, on a busy machine too. The longest stage takes three minutes.
-const STAGE_LIMIT: Duration = Duration::from_secs(900);
+/// Some of the test programs measure how long they take, so not more run at once.
+const PROGRAMS_AT_ONCE: usize = 2;
 
-/// The environment variable by which cargo runs each test program under `timeout`. A program takes a
-/// minute at most on a busy machine. A mutant that hangs is caught.
-const RUNNER: (&str, &str) = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "timeout 240");
+/// How long a test program may run. It takes a minute at most on a busy machine. A mutant that hangs is
+/// caught.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(240);
 
 pub(crate) fn run(numbers: &[&str]) -> Result {
     let mut numbers = numbers.iter().map(|text| {
@@ -71,17 +76,30 @@ pub(crate) fn run(numbers: &[&str]) -> Result {
     let possible = mutants.len();
     let chosen = sample(mutants, count, seed);
     terminal::headline(&format!("{} of {possible} mutants, seed {seed}", chosen.len()));
-    for stage in STAGES {
-        tree.test("the tests without a mutant", stage).run()?;
-    }
-    let mut tally = Tally::default();
     let mut known = KnownEnds::of(&tree.commit()?)?;
-    for (at, mutant) in chosen.iter().enumerate() {
-        let end = match known.end_of(mutant) {
-            Some(end) => end,
-            None => known.add(mutant, tree.end_of(mutant)?)?,
-        };
+    let numbered = || chosen.iter().enumerate();
+    let open: Vec<(usize, &Mutant)> =
+        numbered().filter(|(_, mutant)| known.end_of(mutant).is_none()).collect();
+    let switched = tree.switch(&open)?;
+    let stages = tree.stages()?;
+    terminal::headline("The tests without a mutant");
+    stages.test(None)?;
+    let show = |at: usize, end: End, mutant: &Mutant| {
         println!("  {}/{}  {:8}  {}", at + 1, chosen.len(), end.name(), mutant.name);
+    };
+    for &(at, mutant) in open.iter().filter(|(at, _)| switched.contains(at)) {
+        show(at, known.add(mutant, stages.end(Some(at)))?, mutant);
+    }
+    tree.restore()?;
+    let mut tally = Tally::default();
+    for (at, mutant) in numbered() {
+        let end = if let Some(end) = known.end_of(mutant) {
+            end
+        } else {
+            let end = known.add(mutant, tree.end_of(mutant)?)?;
+            show(at, end, mutant);
+            end
+        };
         tally.add(end, &mutant.name);
     }
     let alive = tally.alive.iter().map(|name| format!("  - alive: `{name}`\n"));
@@ -105,7 +123,16 @@ struct Mutant {
     name: String,
     /// The change, as `git apply` takes it.
     patch: String,
+    file: String,
+    /// The function that it changes, from its start to its end; none for a constant.
+    function: Option<(Place, Place)>,
+    /// The text that it replaces.
+    span: (Place, Place),
+    replacement: String,
 }
+
+/// A line and a column, both of which count from one.
+type Place = (usize, usize);
 
 impl Mutant {
     /// Reads an entry of the list. Its diff has the mutant's name in place of the second path.
@@ -113,9 +140,21 @@ impl Mutant {
         let text = |key: &str| entry[key].as_str();
         let hunks = text("diff")?.splitn(3, '\n').nth(2)?;
         let file = text("file")?;
-        let patch = format!("--- a/{file}\n+++ b/{file}\n{hunks}");
-        Some(Mutant { name: text("name")?.to_owned(), patch })
+        Some(Mutant {
+            name: text("name")?.to_owned(),
+            patch: format!("--- a/{file}\n+++ b/{file}\n{hunks}"),
+            file: file.to_owned(),
+            function: span(&entry["function"]["span"]),
+            span: span(&entry["span"])?,
+            replacement: text("replacement")?.to_owned(),
+        })
     }
+}
+
+fn span(entry: &Value) -> Option<(Place, Place)> {
+    let number = |end: &str, name: &str| usize::try_from(entry[end][name].as_u64()?).ok();
+    let place = |end: &str| Some((number(end, "line")?, number(end, "column")?));
+    Some((place("start")?, place("end")?))
 }
 
 /// What became of a mutant.
@@ -217,27 +256,107 @@ impl Tree {
         let git = |words: &[&str]| Step::new("git", "git").args(words).in_directory(&self.folder);
         git(&["apply", "--whitespace=nowarn"]).arg(&patch).ask()?;
         let end = self.tested();
-        git(&["checkout", "--quiet", "--", "."]).ask()?;
+        self.restore()?;
         Ok(end)
     }
 
     fn tested(&self) -> End {
-        if self.test("build", STAGES[0]).arg("--no-run").ask().is_err() {
+        if self.build("build", STAGES[0]).ask().is_err() {
             return End::Unviable;
         }
-        let passes = |stage: &&[&str]| self.test("tests", stage).ask().is_ok();
-        if STAGES.iter().all(passes) { End::Alive } else { End::Caught }
+        self.stages().map_or(End::Caught, |stages| stages.end(None))
     }
 
-    fn test(&self, title: &str, stage: &[&str]) -> Step {
-        Step::cargo(title, &["test", "--quiet", "--locked"])
+    /// Takes all changes back.
+    fn restore(&self) -> Result {
+        let step = Step::new("git", "git").args(["checkout", "--quiet", "--", "."]);
+        step.in_directory(&self.folder).ask().map(drop)
+    }
+
+    /// Puts as many of the mutants as possible into one program. Returns their numbers.
+    fn switch(&self, mutants: &[(usize, &Mutant)]) -> Result<BTreeSet<usize>> {
+        let mut left = mutants.to_vec();
+        loop {
+            self.restore()?;
+            let files = switched::write(&self.folder, &left)?;
+            let build = self.build(&format!("{} mutants in one program", left.len()), STAGES[2]);
+            let Err(failure) = build.arg("--message-format=short").run() else {
+                return Ok(files.values().flat_map(switched::Written::numbers).collect());
+            };
+            let blamed = switched::blamed(&files, failure.output())?;
+            left.retain(|(number, _)| !blamed.contains(number));
+        }
+    }
+
+    /// Builds the test programs of all stages.
+    fn stages(&self) -> Result<Stages> {
+        let programs = STAGES.iter().map(|stage| {
+            let output = self.build("build", stage).arg("--message-format=json").ask()?;
+            Ok(output.stdout.lines().filter_map(Program::read).collect())
+        });
+        Ok(Stages(programs.collect::<Result<_>>()?))
+    }
+
+    fn build(&self, title: &str, stage: &[&str]) -> Step {
+        Step::cargo(title, &["test", "--quiet", "--locked", "--no-run"])
             .args(stage)
             .env("CARGO_TARGET_DIR", &self.build)
-            .env(RUNNER.0, RUNNER.1)
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .in_directory(&self.folder)
-            .limit(STAGE_LIMIT)
+    }
+}
+
+/// The test programs of each stage.
+struct Stages(Vec<Vec<Program>>);
+
+impl Stages {
+    /// Runs the stages until one fails, with one of the switched mutants or none.
+    fn end(&self, mutant: Option<usize>) -> End {
+        if self.test(mutant).is_ok() { End::Alive } else { End::Caught }
+    }
+
+    fn test(&self, mutant: Option<usize>) -> Result {
+        for programs in &self.0 {
+            let has_failed = AtomicBool::new(false);
+            dev::with_workers(PROGRAMS_AT_ONCE, programs, |program| {
+                if has_failed.load(Ordering::Relaxed) {
+                    return Ok(0);
+                }
+                let ended = program.run(mutant);
+                has_failed.fetch_or(ended.is_err(), Ordering::Relaxed);
+                ended.map(|_| 1)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+struct Program {
+    path: PathBuf,
+    /// The directory of its package, where cargo runs tests.
+    directory: PathBuf,
+}
+
+impl Program {
+    /// Reads a message of cargo.
+    fn read(message: &str) -> Option<Program> {
+        let message: Value = serde_json::from_str(message).ok()?;
+        let path = message["executable"].as_str().filter(|_| message["profile"]["test"] == true)?;
+        let directory = Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf();
+        Some(Program { path: path.into(), directory })
+    }
+
+    fn run(&self, mutant: Option<usize>) -> Result<Output> {
+        let mut step = Step::new(paths::shown(&self.path), &self.path)
+            .arg("--quiet")
+            .env("CARGO_MANIFEST_DIR", &self.directory)
+            .in_directory(&self.directory)
+            .limit(PROGRAM_LIMIT);
+        if let Some(number) = mutant {
+            step = step.env(switched::VARIABLE, number.to_string());
+        }
+        step.ask()
     }
 }
 
@@ -302,8 +421,19 @@ mod tests {
     use super::{End, KnownEnds, Mutant, Tally, sample};
 
     fn mutants() -> Vec<Mutant> {
-        let mutant = |n| Mutant { name: format!("file.rs:{n}"), patch: String::new() };
-        (0..100).map(mutant).collect()
+        (0..100).map(|n| mutant(&format!("file.rs:{n}"))).collect()
+    }
+
+    fn mutant(name: &str) -> Mutant {
+        let place = ((1, 1), (1, 2));
+        Mutant {
+            name: name.to_owned(),
+            patch: String::new(),
+            file: String::new(),
+            function: Some(place),
+            span: place,
+            replacement: String::new(),
+        }
     }
 
     #[test]
@@ -324,14 +454,22 @@ mod tests {
     #[test]
     fn the_patch_has_the_path_of_the_file_twice() {
         let diff = "--- core/a.rs\n+++ replace > with == in f\n@@ -1 +1 @@\n-a > b\n+a == b\n";
-        let entry = json!({ "diff": diff, "file": "core/a.rs", "name": "a.rs:1" });
+        let place =
+            json!({ "start": { "line": 1, "column": 3 }, "end": { "line": 1, "column": 4 } });
+        let entry = json!({
+            "diff": diff,
+            "file": "core/a.rs",
+            "function": { "span": place },
+            "name": "a.rs:1",
+            "replacement": "==",
+            "span": place,
+        });
         let patch = "--- a/core/a.rs\n+++ b/core/a.rs\n@@ -1 +1 @@\n-a > b\n+a == b\n";
         assert_eq!(Mutant::read(&entry).unwrap().patch, patch);
     }
 
     #[test]
     fn a_known_end_is_not_tried_again() {
-        let mutant = |name: &str| Mutant { name: name.to_owned(), patch: String::new() };
         let lines = "caught\tfile.rs:1: replace > with <\nALIVE\tfile.rs:2\n".to_owned();
         let known = KnownEnds { file: PathBuf::new(), lines };
         assert_eq!(known.end_of(&mutant("file.rs:1: replace > with <")), Some(End::Caught));
