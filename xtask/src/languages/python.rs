@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::command::{Failure, Output, Result, Step};
 use crate::debian;
@@ -67,18 +68,30 @@ impl Python {
         self.pyright()?;
         debian::ensure(debian::PYTHON)?;
         debian::ensure(debian::KIT)?;
-        let output = pytest(&self.interpreter()).arg("tests").run()?;
-        let mut closing = counted(&output);
         let found = interpreters::all();
         let own = Step::new("version", self.interpreter())
             .args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
             .ask()?;
-        for other in &found {
-            if !interpreters::is_of(&other.version, own.stdout.trim()) {
-                let output = self.test_in(other)?;
-                write!(closing, "; {}: {}", other.version, counted(&output)).expect("a String");
-            }
+        let is_other =
+            |other: &&Interpreter| !interpreters::is_of(&other.version, own.stdout.trim());
+        let mut others = Vec::new();
+        for other in found.iter().filter(is_other) {
+            others.push((other, self.environment_of(other)?));
         }
+        // Most tests wait, so the tests in the other interpreters run beside these.
+        let (first, rest) = thread::scope(|scope| {
+            let rest = scope.spawn(|| {
+                let test = |(other, python): &(&Interpreter, PathBuf)| {
+                    let select = ["-m", "not slow or runtime", "tests"];
+                    let output = pytest(python).args(select).ask()?;
+                    Ok(format!("; {}: {}", other.version, counted(&output)))
+                };
+                others.iter().map(test).collect::<Result<String>>()
+            });
+            let first = pytest(&self.interpreter()).arg("tests").run();
+            (first, rest.join().expect("the thread does not panic"))
+        });
+        let mut closing = counted(&first?) + &rest?;
         let absent = interpreters::absent(&found).join(", ");
         if !absent.is_empty() {
             write!(closing, "; not on this machine: {absent}").expect("a String");
@@ -86,15 +99,14 @@ impl Python {
         Ok(closing)
     }
 
-    /// Runs the tests without the mark `slow`, and those of the runtimes, in another interpreter.
-    fn test_in(&self, interpreter: &Interpreter) -> Result<Output> {
+    /// Installs the wheels for another interpreter; returns that of the environment.
+    fn environment_of(&self, other: &Interpreter) -> Result<PathBuf> {
         let home = paths::target().join("python");
-        let home = home.join(format!("{}-{}", self.profile.name(), interpreter.version));
+        let home = home.join(format!("{}-{}", self.profile.name(), other.version));
         let requirements = source().join("requirements-runtimes.txt");
-        let installed = environment(&interpreter.path, &home, &requirements)?;
+        let installed = environment(&other.path, &home, &requirements)?;
         install(&installed, [&self.wheel, &self.kit])?;
-        let select = ["-m", "not slow or runtime", "tests"];
-        pytest(&executable(&installed, "python")).args(select).run()
+        Ok(executable(&installed, "python"))
     }
 
     /// Checks the package, and the completeness of its types, with pyright. Its wheel contains the
