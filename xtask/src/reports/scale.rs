@@ -143,7 +143,8 @@ fn page(seen: &Samples, machine: &Machine) -> String {
         "This page shows how cost grows, measured with `cargo xtask scale` on {}: {}. Each figure \
          is the median of {ROUNDS} processes. The consumers are ports of one nginx that requires a \
          client certificate. CPU is the client's time for 1 KiB over TLS 1.3. No delivery failed. \
-         [Comparison with other clients](performance.md).",
+         [Comparison with other clients](performance.md). [Slow and dead consumers among ten \
+         thousand](queues/README.md#slow-consumers).",
         machine.date, machine.class
     );
     let mut text = format!("# Scale\n\n{}\n", wrapped(&seen_on, COLUMNS).join("\n"));
