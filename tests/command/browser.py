@@ -26,6 +26,47 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 
+# The contrasts (WCAG 2) between the texts of a part of the page and what is painted behind them.
+CONTRAST = """
+(() => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const color = (text) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (top, below) =>
+    top.slice(0, 3).map((part, at) => part * top[3] + below[at] * (1 - top[3]));
+  const behind = (element) => {
+    if (!element) return color('canvas').slice(0, 3);
+    const own = color(getComputedStyle(element).backgroundColor);
+    return own[3] === 1 ? own.slice(0, 3) : over(own, behind(element.parentElement));
+  };
+  const light = (parts) => {
+    const linear = parts.map((part) => {
+      const share = part / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  const walker = document.createTreeWalker(document.querySelector(ROOT), NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim()) continue;
+    if (!element.checkVisibility({ opacityProperty: true })) continue;
+    if (element.closest('script, noscript')) continue;
+    const ground = behind(element);
+    const text = over(color(getComputedStyle(element).color), ground);
+    const [high, low] = [light(text), light(ground)].sort((a, b) => b - a);
+    found.push([(high + 0.05) / (low + 0.05), element.className, walker.currentNode.data.trim()]);
+  }
+  return found.sort((a, b) => a[0] - b[0]);
+})()
+"""
+
 
 class Browser:
     """One browser with one page."""
@@ -131,10 +172,15 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
+    def faintest(self, root: str = "body") -> list[list]:
+        """Returns each visible text of an element with its contrast and its class, the faintest first."""
+        return self.value(CONTRAST.replace("ROOT", json.dumps(root)))
+
     def hosts(self) -> set[str]:
         """Returns the origins of all requests so far."""
         sent = (it["params"] for it in self.events if it["method"] == "Network.requestWillBeSent")
-        return {"/".join(it["request"]["url"].split("/")[:3]) for it in sent}
+        urls = [it["request"]["url"] for it in sent]
+        return {"/".join(it.split("/")[:3]) for it in urls if not it.startswith(("data:", "blob:"))}
 
     def complaints(self) -> list[str]:
         """Returns the errors of the page so far, such as what its policy has refused."""
