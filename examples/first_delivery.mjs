@@ -5,21 +5,22 @@ import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtl
 const url = process.env.WMTLS_URL // https://hooks.acme.example/in
 const pin = process.env.WMTLS_PIN // sha256/…, the consumer's key
 
-const dispatcher = new Dispatcher({
-  identity: Identity.fromFiles('tls.crt', 'tls.key'),
-  trust: Trust.fromFiles('ca.pem'),
-  // Allows a receiver on this machine. By default only public addresses are allowed.
-  egress: { preset: 'public', allow: ['127.0.0.0/8'] },
-})
-
+let dispatcher
 try {
+  dispatcher = new Dispatcher({
+    identity: Identity.fromFiles('tls.crt', 'tls.key'),
+    trust: Trust.fromFiles('ca.pem'),
+    // Allows a receiver on this machine. By default only public addresses are allowed.
+    egress: { preset: 'public', allow: ['127.0.0.0/8'] },
+  })
   const acme = dispatcher.endpoint('acme', url, { pins: new Pins([pin]) })
   const receipt = await dispatcher.deliver(acme, '{"event":"ping"}', { id: 'evt_1' })
   console.log(`${receipt.status} from ${receipt.peer.subject}`)
 } catch (error) {
   if (!WebhookMtlsError.is(error)) throw error
-  console.error(`${error.message}\nsent: ${error.sent}, retry: ${error.retry}\n${error.remedy}`)
+  const { kind, message, sent, retry, remedy } = error
+  console.error(`${kind}: ${message}\nsent: ${sent}, retry: ${retry}\n${remedy}`)
   process.exitCode = 1
 } finally {
-  await dispatcher.close()
+  await dispatcher?.close()
 }

@@ -8,15 +8,15 @@ import webhook_mtls as wm
 url = os.environ["WMTLS_URL"]  # https://hooks.acme.example/in
 pin = os.environ["WMTLS_PIN"]  # sha256/…, the consumer's key
 
-with wm.Dispatcher(
-    identity=wm.Identity.from_files("tls.crt", "tls.key"),
-    trust=wm.Trust.from_files("ca.pem"),
-    # Allows a receiver on this machine. By default only public addresses are allowed.
-    egress=wm.Egress(allow=["127.0.0.0/8"]),
-) as dispatcher:
-    acme = dispatcher.endpoint("acme", url, pins=wm.Pins([pin]))
-    try:
+try:
+    with wm.Dispatcher(
+        identity=wm.Identity.from_files("tls.crt", "tls.key"),
+        trust=wm.Trust.from_files("ca.pem"),
+        # Allows a receiver on this machine. By default only public addresses are allowed.
+        egress=wm.Egress(allow=["127.0.0.0/8"]),
+    ) as dispatcher:
+        acme = dispatcher.endpoint("acme", url, pins=wm.Pins([pin]))
         receipt = dispatcher.deliver(acme, b'{"event":"ping"}', id="evt_1")
-    except wm.DeliveryError as error:
-        sys.exit(f"{error}\nsent: {error.sent}, retry: {error.retry}\n{error.remedy}")
+except wm.WebhookMtlsError as error:
+    sys.exit(f"{error}\nsent: {error.sent}, retry: {error.retry}\n{error.remedy}")
 print(receipt.status, "from", receipt.peer.subject)

@@ -1,25 +1,17 @@
 //! Delivers one webhook over mutual TLS. Run it in the directory of tls.crt, tls.key and ca.pem.
 
+use std::env;
+
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Identity, Pins, Trust,
+    DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
+    Receipt, Trust,
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = std::env::var("WMTLS_URL")?; // https://hooks.acme.example/in
-    let pin = std::env::var("WMTLS_PIN")?; // sha256/…, the consumer's key
-
-    let dispatcher = Dispatcher::new(
-        DispatcherOptions::new()
-            .identity(Identity::from_files("tls.crt", "tls.key", None)?)
-            .trust(Trust::from_files("ca.pem", None, None)?)
-            // Allows a receiver on this machine. By default only public addresses are allowed.
-            .egress(Egress::public().allow(["127.0.0.0/8"])?),
-    )?;
-    let acme = dispatcher.endpoint("acme", &url, EndpointOptions::new(Some(Pins::new([pin])?)))?;
-
-    let options = DeliverOptions::new().id("evt_1");
-    match dispatcher.deliver(&acme, r#"{"event":"ping"}"#, options).await {
+async fn main() {
+    let url = env::var("WMTLS_URL").expect("WMTLS_URL"); // https://hooks.acme.example/in
+    let pin = env::var("WMTLS_PIN").expect("WMTLS_PIN"); // sha256/…, the consumer's key
+    match deliver(&url, &pin).await {
         Ok(receipt) => println!("{} from {}", receipt.status(), receipt.peer().subject()),
         Err(error) => {
             eprintln!("{error}\nsent: {}, retry: {}", error.sent().name(), error.retry().name());
@@ -27,5 +19,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             std::process::exit(1);
         }
     }
-    Ok(())
+}
+
+async fn deliver(url: &str, pin: &str) -> Result<Receipt, Error> {
+    let dispatcher = Dispatcher::new(
+        DispatcherOptions::new()
+            .identity(Identity::from_files("tls.crt", "tls.key", None)?)
+            .trust(Trust::from_files("ca.pem", None, None)?)
+            // Allows a receiver on this machine. By default only public addresses are allowed.
+            .egress(Egress::public().allow(["127.0.0.0/8"])?),
+    )?;
+    let acme = dispatcher.endpoint("acme", url, EndpointOptions::new(Some(Pins::new([pin])?)))?;
+    dispatcher.deliver(&acme, r#"{"event":"ping"}"#, DeliverOptions::new().id("evt_1")).await
 }

@@ -22,7 +22,7 @@ try {
   console.log(`attempts: ${attempts} response: ${Buffer.from(response.excerpt)}`)
 } catch (error) {
   if (!WebhookMtlsError.is(error)) throw error
-  console.error(`${error.message}\n${error.remedy}\n${error.help}`)
+  console.error(`${error.kind}: ${error.message}\n${error.remedy}\n${error.help}`)
   if (error.sent === 'nothing') console.error('the consumer does not have the event')
   else console.error('the consumer may have the event: send it again with the same id')
   process.exitCode = 1
