@@ -109,7 +109,9 @@ in its ServerHello, and the CAs that it named, as far as they arrived; `peer` is
 if no ServerHello arrived.
 
 `remedy` says what to do about the cause, and `help` is the address of the page of the kind, with the
-causes that the library tells apart.
+causes that the library tells apart. No site is published before the first release, so the address leads
+nowhere yet: the end of it, `docs/errors/` and the kind, is the path of the page in the source and in the npm
+package.
 
 | field | values |
 | --- | --- |
