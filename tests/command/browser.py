@@ -173,7 +173,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def faintest(self, root: str = "body") -> list[list]:
-        """Returns each visible text of an element with its contrast and its class, the faintest first."""
+        """Returns the contrast, the class and the words of visible texts, the faintest first."""
         return self.value(CONTRAST.replace("ROOT", json.dumps(root)))
 
     def hosts(self) -> set[str]:
