@@ -1,9 +1,13 @@
 //! Cargo subcommands that a verb needs. Each is built once, below the target directory.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::command::{Result, Step};
 use crate::paths;
+
+/// The time limit of a build of a large tool on two busy cores.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Returns the path of a cargo subcommand in this version, and installs it if it is missing.
 pub(crate) fn installed(name: &str, version: &str) -> Result<PathBuf> {
@@ -18,6 +22,7 @@ pub(crate) fn installed(name: &str, version: &str) -> Result<PathBuf> {
         .arg(&home)
         .arg("--target-dir")
         .arg(home.join("build"))
+        .limit(LIMIT)
         .run()?;
     }
     Ok(binary)

@@ -9,6 +9,7 @@ mod source;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::{environment, executable};
@@ -62,6 +63,9 @@ const OTHERS: [Platform; 3] = [
     Platform { target: "aarch64-unknown-linux-musl", tag: "musllinux_1_2" },
 ];
 
+/// The time limit of an optimized build on two busy cores.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
 /// Builds the source distributions, and the wheels of this machine's platform from them.
 pub(crate) fn make(order: &Order) -> Result {
     build(order, &tools(order)?)
@@ -111,7 +115,8 @@ impl Project {
             .arg(&wheels)
             .env("PATH", path_with(tools)?)
             .env("ZIG_GLOBAL_CACHE_DIR", home().join("zig"))
-            .in_directory(source);
+            .in_directory(source)
+            .limit(LIMIT);
         Profile::Shipped.apply(step).run()?;
         let built = only(&wheels, "whl")?;
         let wheel = to.join(built.file_name().unwrap_or_default());

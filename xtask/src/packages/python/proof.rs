@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::executable;
-use crate::packages::python::{HERE, OTHERS, PROJECTS, Platform, home, tools};
+use crate::packages::python::{HERE, LIMIT, OTHERS, PROJECTS, Platform, home, tools};
 use crate::packages::{Order, Part, command};
 use crate::paths;
 use crate::profile::Profile;
@@ -207,7 +207,8 @@ fn install_from_source(order: &Order) -> Result<String> {
     let install = Step::new("pip install, from source", &python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(&sources)
-        .env("CARGO_TARGET_DIR", paths::target());
+        .env("CARGO_TARGET_DIR", paths::target())
+        .limit(LIMIT);
     Profile::Shipped.apply(install).run()?;
     Step::new("use kit", &python)
         .arg("-I")
