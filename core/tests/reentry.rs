@@ -176,6 +176,8 @@ fn a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once() {
                 assert_eq!(outcome.unwrap_err().kind(), Kind::Overloaded);
             });
             assert_eq!(error.unwrap_err().kind(), Kind::DeadlineExceeded);
+            // The thread holds no delivery up any more.
+            assert_eq!(scene.deliver(LONG, None).unwrap().unwrap().status(), 200);
         }
     });
 }

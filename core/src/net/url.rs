@@ -147,6 +147,18 @@ mod tests {
     }
 
     #[test]
+    fn a_character_that_no_url_has_is_named() {
+        for text in
+            ["https://acme.example/a b", "https://acme.example/a\u{1}b", "https:\\\\acme.example"]
+        {
+            let error = Url::parse(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::UrlInvalid, "{text:?}");
+            let said = "contains white space, a control character or a backslash";
+            assert!(error.message().contains(said), "{error}");
+        }
+    }
+
+    #[test]
     fn odd_spellings_of_addresses_are_refused() {
         for host in [
             "127.1",
