@@ -1,9 +1,10 @@
 //! The shape of the Rust API, read from the sources of the core.
 
 use std::fs;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 
-use webhook_mtls::Kind;
+use webhook_mtls::{Kind, Pins, Trust, Verifier, VerifierOptions};
 
 /// The most names at the root. A name that users do not write daily belongs to the module of its topic.
 const MAX_ROOT_NAMES: usize = 44;
@@ -45,6 +46,16 @@ fn the_root_has_few_names() {
     assert!(!names.contains(&"bindings".to_owned()), "it is hidden");
     let count = names.len();
     assert!(count <= MAX_ROOT_NAMES, "{count} names at the root: {}", names.join(", "));
+}
+
+/// A type that loses a trait of the compiler breaks programs that compiled.
+#[test]
+fn material_and_verifiers_cross_catch_unwind() {
+    fn crosses<T: Send + Sync + UnwindSafe + RefUnwindSafe>() {}
+    crosses::<Trust>();
+    crosses::<Pins>();
+    crosses::<Verifier>();
+    crosses::<VerifierOptions>();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The sinks of a log: functions of the application that get every record.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::LogRecord;
@@ -14,6 +14,10 @@ pub(crate) type LogSink = dyn Fn(&LogRecord) + Send + Sync;
 pub(crate) struct LogSinks {
     list: Option<Arc<Vec<Arc<LogSink>>>>,
 }
+
+// Each call of a sink is caught. Otherwise no verifier could cross `catch_unwind`.
+impl UnwindSafe for LogSinks {}
+impl RefUnwindSafe for LogSinks {}
 
 impl LogSinks {
     pub(crate) fn add(&mut self, sink: Arc<LogSink>) {

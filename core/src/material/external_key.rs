@@ -2,7 +2,7 @@
 //! its answer.
 
 use std::hash::{Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -38,6 +38,11 @@ pub(crate) struct ExternalKey {
 pub(crate) struct Place(
     #[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit,
 );
+
+// Each call of the signer is caught, and a place is free again when it is dropped. Otherwise no type that
+// knows a source of material could cross `catch_unwind`.
+impl UnwindSafe for ExternalKey {}
+impl RefUnwindSafe for ExternalKey {}
 
 impl ExternalKey {
     /// Fails with `option_invalid` if the signer's limit of calls is out of range.
