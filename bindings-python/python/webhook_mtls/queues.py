@@ -209,6 +209,7 @@ class Hooks:
         background = self._own_background()
         if background is not None and (turn_in := background.turn_in(job.consumer)):
             return self._wait_for_turn(job, turn_in, later, longest)
+        receipt: Receipt | None = None
         try:
             endpoint, body = self.endpoint(job.consumer), self.body(job.event)
             options = self.options(job)
@@ -216,8 +217,9 @@ class Hooks:
                 receipt = self.dispatcher.deliver(endpoint, body, id=job.event, **options)
         except WebhookMtlsError as error:
             return self._settle_failure(job, error, later, longest)
-        if background is None:
+        if receipt is not None:
             self._settle_success(job, receipt)
+        if background is None:
             return None
         delivery = Delivery.deferred(endpoint, body, id=job.event, tag=job, **options)
         settle = self._settle_with(later, longest)
