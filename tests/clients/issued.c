@@ -2,7 +2,8 @@
 
    Prints a line for each event ({"event": ...}) and each failed delivery ({"failed": ...}), and at
    the end {"delivered": ...}. WMTLS_ENDPOINT_IDENTITY=1 gives the files to the endpoint instead of
-   the dispatcher. The same program exists in Python, Node and Rust. */
+   the dispatcher, WMTLS_SERVER_URI is the consumer's SAN URI, instead of its name. The same program
+   exists in Python, Node and Rust. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -66,6 +67,9 @@ int main(void) {
     wmtls_options *options = wmtls_options_new();
     wmtls_endpoint_options *own = wmtls_endpoint_options_new();
     wmtls_endpoint_options_no_pins(own);
+    if (getenv("WMTLS_SERVER_URI") != NULL) {
+        wmtls_endpoint_options_set(own, "server_uri", given("WMTLS_SERVER_URI"));
+    }
     if (getenv("WMTLS_ENDPOINT_IDENTITY") != NULL) {
         wmtls_endpoint_options_identity(own, identity);
     } else {

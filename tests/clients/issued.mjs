@@ -2,7 +2,8 @@
 //
 // Prints a line for each event ({"event": …}) and each failed delivery ({"failed": …}), and at the
 // end {"delivered": …}. WMTLS_ENDPOINT_IDENTITY=1 gives the files to the endpoint instead of the
-// dispatcher. The same program exists in C, Python and Rust.
+// dispatcher, WMTLS_SERVER_URI is the consumer's SAN URI, instead of its name. The same program exists
+// in C, Python and Rust.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { Dispatcher, Identity, Trust } from 'webhook-mtls'
@@ -10,7 +11,10 @@ import { Dispatcher, Identity, Trust } from 'webhook-mtls'
 const env = process.env
 const report = (line) => console.log(JSON.stringify(line))
 const identity = Identity.fromFiles(env.WMTLS_CERT, env.WMTLS_KEY)
-const own = env.WMTLS_ENDPOINT_IDENTITY ? { identity } : {}
+const own = {
+  ...(env.WMTLS_ENDPOINT_IDENTITY ? { identity } : {}),
+  ...(env.WMTLS_SERVER_URI ? { serverUri: env.WMTLS_SERVER_URI } : {}),
+}
 
 const dispatcher = new Dispatcher({
   ...(env.WMTLS_ENDPOINT_IDENTITY ? {} : { identity }),

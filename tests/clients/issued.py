@@ -2,7 +2,8 @@
 
 Prints a line for each event (`{"event": …}`) and each failed delivery (`{"failed": …}`), and at the
 end `{"delivered": …}`. `WMTLS_ENDPOINT_IDENTITY=1` gives the files to the endpoint instead of the
-dispatcher. The same program exists in C, Node and Rust.
+dispatcher, WMTLS_SERVER_URI is the consumer's SAN URI, instead of its name. The same program exists
+in C, Node and Rust.
 """
 
 import json
@@ -27,10 +28,12 @@ def main() -> int:
     """Delivers until the standard input ends."""
     env = os.environ
     identity = wm.Identity.from_files(env["WMTLS_CERT"], env["WMTLS_KEY"])
-    own = {"identity": identity} if "WMTLS_ENDPOINT_IDENTITY" in env else {}
+    own: dict[str, Any] = {"identity": identity} if "WMTLS_ENDPOINT_IDENTITY" in env else {}
+    if "WMTLS_SERVER_URI" in env:
+        own["server_uri"] = env["WMTLS_SERVER_URI"]
     delivered = 0
     with wm.Dispatcher(
-        identity=None if own else identity,
+        identity=None if "identity" in own else identity,
         trust=wm.Trust.from_files(env["WMTLS_CA"]),
         egress=wm.Egress("public", allow=["127.0.0.0/8"]),
         reload=int(env["WMTLS_RELOAD_MS"]) / 1000,

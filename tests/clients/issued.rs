@@ -2,7 +2,8 @@
 //!
 //! Prints a line for each event (`{"event": …}`) and each failed delivery (`{"failed": …}`), and at
 //! the end `{"delivered": …}`. `WMTLS_ENDPOINT_IDENTITY=1` gives the files to the endpoint instead of
-//! the dispatcher. The same program exists in C, Python and Node (`tests/clients`).
+//! the dispatcher, `WMTLS_SERVER_URI` is the consumer's SAN URI, instead of its name. The same program
+//! exists in C, Python and Node (`tests/clients`).
 
 use std::env;
 use std::io::Read as _;
@@ -24,6 +25,9 @@ fn main() -> Result<(), Error> {
         .egress(Egress::public().allow(["127.0.0.0/8"])?)
         .reload(Some(Duration::from_millis(reload)))?;
     let mut own = EndpointOptions::new(None);
+    if let Ok(uri) = env::var("WMTLS_SERVER_URI") {
+        own = own.server_uri(uri)?;
+    }
     if env::var_os("WMTLS_ENDPOINT_IDENTITY").is_some() {
         own = own.identity(identity);
     } else {

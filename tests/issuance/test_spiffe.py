@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tools
 from receiver import OneRequest, Receiver
+from workload import Workload
 
 OURS = "spiffe://corp.example/webhooks"
 THEIRS = "spiffe://acme.example/receiver"
@@ -87,59 +88,11 @@ class WorkloadApi(tools.Running):
         super().stop()
 
 
-class Workload(tools.Running):
-    """A program that delivers every 100 ms."""
+class Cases:
+    """What each language must do."""
 
-    def __init__(self, url: str, socket: Path, **more: str):
-        self.failed: list[dict] = []
-        self.outcomes: list[str] = []
-        self.files = tools.directory()
-        self.rotated: list[str] = []
-        self.left: list[str] | None = None
-        self.unknown = ""
-        env = {
-            "SPIFFE_ENDPOINT_SOCKET": f"unix:{socket}",
-            "TMPDIR": str(self.files),
-            "WMTLS_URL": url,
-            "WMTLS_SERVER_URI": THEIRS,
-        }
-        program = Path(tools.CLIENTS["python"][1]).with_name("workload.py")
-        call = [tools.CLIENTS["python"][0], str(program)]
-        super().__init__(call, self.files, tools.environment(**env, **more), stdin=subprocess.PIPE)
+    language: str
 
-    def heard(self, line: str) -> None:
-        # Others are of gRPC, or of a program that cannot go on.
-        said = json.loads(line) if line.startswith("{") else {}
-        if "failed" in said:
-            self.failed.append(said["failed"])
-            self.outcomes.append(said["failed"]["kind"])
-        if "delivered" in said:
-            self.outcomes.append("delivered")
-        if said.get("event", {}).get("name") == "rotated":
-            self.rotated.append(json.dumps(said["event"]))
-        self.unknown = said.get("unknown", self.unknown)
-        self.left = said.get("left", self.left)
-
-    def wait_for_outcome(self, kind: str) -> None:
-        """Waits for a later delivery that ends so."""
-        known = len(self.outcomes)
-        self.wait_for(lambda: kind in self.outcomes[known:])
-
-    def wait_for_rotation(self, file: str) -> None:
-        """Waits until the dispatcher has used a new content of this file."""
-        self.wait_for(lambda: any(file in event for event in self.rotated))
-
-    def finish(self) -> None:
-        self.process.stdin.close()
-        assert self.process.wait(tools.LIMIT) == 0, self.lines[-5:]
-        self.reader.join()
-
-    def stop(self) -> None:
-        self.process.stdin.close()
-        super().stop()
-
-
-class Spiffe(unittest.TestCase):
     def setUp(self):
         self.corp, self.acme = Domain("corp.example"), Domain("acme.example")
         # A socket's path has at most 107 characters.
@@ -157,7 +110,7 @@ class Spiffe(unittest.TestCase):
     def start(self, **more: str) -> None:
         """Starts the client, and waits until it has delivered."""
         url = f"https://127.0.0.1:{self.receiver.server_address[1]}/"
-        self.client = self.enterContext(Workload(url, self.socket, **more))
+        self.client = self.enterContext(Workload(self.language, url, self.socket, THEIRS, **more))
         self.seen()
 
     def serve(self, svid: tuple[Path, Path], bundle: str) -> None:
@@ -205,15 +158,6 @@ class Spiffe(unittest.TestCase):
         self.finish()
         assert self.client.failed == [], self.client.failed[0]
 
-    def test_a_forked_worker_follows_the_source_of_its_parent(self):
-        self.start(WMTLS_FORK="1")
-        for _ in range(2):
-            self.svid = self.corp.issue(OURS)
-            self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
-            self.seen()
-        self.finish()
-        assert self.client.failed == [], self.client.failed[0]
-
     def test_an_agent_that_restarts_is_followed_again(self):
         self.start()
         self.api.stop()
@@ -240,3 +184,20 @@ class Spiffe(unittest.TestCase):
         self.finish()
         expected = {"delivered", "issuer_rekeyed", "issuer_unknown"}
         assert set(self.client.outcomes) == expected, self.client.failed[-1]
+
+
+class Python(Cases, unittest.TestCase):
+    language = "python"
+
+    def test_a_forked_worker_follows_the_source_of_its_parent(self):
+        self.start(WMTLS_FORK="1")
+        for _ in range(2):
+            self.svid = self.corp.issue(OURS)
+            self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+            self.seen()
+        self.finish()
+        assert self.client.failed == [], self.client.failed[0]
+
+
+class Rust(Cases, unittest.TestCase):
+    language = "rust"

@@ -18,6 +18,8 @@ from server import free_port
 CLIENTS: dict[str, list[str]] = {}
 # The clients whose key is in a token.
 TOKEN_CLIENTS: dict[str, list[str]] = {}
+# The clients that follow a SPIFFE Workload API.
+WORKLOADS: dict[str, list[str]] = {}
 BIN: list[Path] = []
 WORK = Path()
 # The time between two renewals, and their number.
@@ -218,7 +220,7 @@ class Client(Running):
             "WMTLS_RELOAD_MS": str(RELOAD_MS),
         }
         call = CLIENTS[language]
-        super().__init__(call, place, environment(**env, **more), stdin=subprocess.PIPE)
+        super().__init__(call, place, environment(**{**env, **more}), stdin=subprocess.PIPE)
 
     def heard(self, line: str) -> None:
         said = json.loads(line)

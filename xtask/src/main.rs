@@ -10,6 +10,7 @@ mod command;
 mod debian;
 mod demo;
 mod generate;
+mod go_tool;
 mod languages;
 mod packages;
 mod paths;

@@ -4,7 +4,8 @@
 //! hundred thousand random calls during deliveries, and the real peers. Many rounds find rare
 //! failures. Before the first round, each fuzz target runs for ten minutes, or for a sixth of a
 //! shorter soak, and processes with busy threads fork 20 000 times in each language that can. A soak of
-//! an hour or more then makes all packages with their slow proofs (`cargo xtask package --all`).
+//! an hour or more then runs the suite `spire`, and makes all packages with their slow proofs (`cargo xtask
+//! package --all`).
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::suites::model;
 use crate::suites::outcomes;
 use crate::suites::peers;
 use crate::suites::rotation;
+use crate::suites::spire;
 use crate::suites::steady;
 use crate::suites::vectors;
 use crate::terminal;
@@ -45,7 +47,12 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     let forked = fuzzed.and_then(|_| forks::test(&languages));
     let packed = forked.and_then(|line| {
         println!("  {line}");
-        if minutes < MINUTES { Ok(()) } else { packages::prove_slowly(&languages) }
+        if minutes < MINUTES {
+            return Ok(());
+        }
+        let line = spire::test(&languages)?;
+        record(&format!("- {}: SPIRE, {line}\n", today()?))?;
+        packages::prove_slowly(&languages)
     });
     if let Err(failure) = packed {
         let why = failure.what().lines().next().unwrap_or_default();

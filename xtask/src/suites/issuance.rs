@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::command::{Failure, Result, Step};
+use crate::command::{Result, Step};
 use crate::debian;
+use crate::go_tool::{self, GoTool, How};
 use crate::languages::Languages;
 use crate::languages::c_programs::{self, Linkage};
 use crate::languages::node::{self, Node};
@@ -17,13 +18,20 @@ use crate::suites::passed_at_least;
 use crate::toolchain::Toolchain;
 
 /// The CA and its client. The Go proxy serves no later version of the client.
-const TOOLS: [(&str, &str, &str); 2] = [
-    ("step", "github.com/smallstep/cli/cmd/step", "v0.21.0"),
-    ("step-ca", "github.com/smallstep/certificates/cmd/step-ca", "v0.30.2"),
+const TOOLS: [GoTool; 2] = [
+    GoTool {
+        name: "step",
+        package: "github.com/smallstep/cli/cmd/step",
+        version: "v0.21.0",
+        how: How::Listed,
+    },
+    GoTool {
+        name: "step-ca",
+        package: "github.com/smallstep/certificates/cmd/step-ca",
+        version: "v0.30.2",
+        how: How::Listed,
+    },
 ];
-
-/// The oldest Go that builds them.
-const GO: u32 = 25;
 
 /// The minimum number of cases that pass. It catches a suite that loses cases.
 const AT_LEAST: u32 = 13;
@@ -43,16 +51,18 @@ pub(crate) fn keep(languages: &Languages) -> Result<String> {
 
 fn run(languages: &Languages, more: &[&str]) -> Result<String> {
     debian::ensure(debian::ISSUANCE)?;
-    let tools = TOOLS.iter().map(tool).collect::<Result<Vec<PathBuf>>>()?;
+    let tools = TOOLS.iter().map(go_tool::installed).collect::<Result<Vec<PathBuf>>>()?;
     let command = rust::command(Profile::Dev)?;
     let work = paths::target().join("issuance");
     paths::make_empty(&work)?;
     let mut step = Step::new("issuance", &languages.toolchain.python)
         .arg(paths::root().join("tests").join("issuance").join("run.py"))
-        .arg("--clients")
+        .args(["issuance", "--clients"])
         .arg(clients(languages)?)
         .arg("--token-clients")
         .arg(token_clients(languages)?)
+        .arg("--workloads")
+        .arg(json!({ "python": follower(languages)? }).to_string())
         .arg("--work")
         .arg(&work)
         .args(more)
@@ -65,7 +75,7 @@ fn run(languages: &Languages, more: &[&str]) -> Result<String> {
 }
 
 /// Returns the commands of the clients as JSON.
-fn clients(languages: &Languages) -> Result<String> {
+pub(super) fn clients(languages: &Languages) -> Result<String> {
     let sources = paths::root().join("tests").join("clients");
     let source = sources.join("issued.c");
     let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;
@@ -76,6 +86,12 @@ fn clients(languages: &Languages) -> Result<String> {
         "node": languages.node()?.command("tests/clients/issued.mjs"),
     })
     .to_string())
+}
+
+/// Returns the command of the client in Python that follows a SPIFFE Workload API.
+pub(super) fn follower(languages: &Languages) -> Result<[PathBuf; 2]> {
+    let program = paths::root().join("tests").join("clients").join("workload.py");
+    Ok([languages.python()?.interpreter(), program])
 }
 
 /// Returns the commands of the clients whose key is in a token, as JSON.
@@ -111,49 +127,4 @@ fn pkcs11js(toolchain: &Toolchain, node: &Node) -> Result {
         step.env("npm_config_update_notifier", "false").run()?;
     }
     node.add_package(&package)
-}
-
-/// Builds a tool once, and returns its path. Go keeps what it has compiled in the cache of the user.
-fn tool((name, package, version): &(&str, &str, &str)) -> Result<PathBuf> {
-    let place = paths::target().join("tools").join(format!("{name}-{version}"));
-    let program = place.join(name);
-    if program.exists() {
-        return Ok(program);
-    }
-    let go = go()?;
-    Step::new(format!("go install {package}@{version}"), go)
-        .args(["install", &format!("{package}@{version}")])
-        .env("GOBIN", &place)
-        .env("CGO_ENABLED", "0")
-        .limit(Duration::from_secs(15 * 60))
-        .run()?;
-    Ok(program)
-}
-
-/// Finds Go. Debian 12 has one that is too old, so nothing is installed.
-fn go() -> Result<PathBuf> {
-    let why = || Failure::skipped(format!("step-ca needs Go 1.{GO} or later on PATH"));
-    let go = paths::program("go").ok_or_else(why)?;
-    let version = Step::new("go version", &go).args(["env", "GOVERSION"]).ask()?;
-    match minor(version.stdout.trim()) {
-        Some(minor) if minor >= GO => Ok(go),
-        _ => Err(why()),
-    }
-}
-
-/// Reads `go1.26.8`.
-fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("go1.")?.split('.').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::minor;
-
-    #[test]
-    fn the_version_of_go_is_read() {
-        assert_eq!(minor("go1.26.8"), Some(26));
-        assert_eq!(minor("go1.25"), Some(25));
-        assert_eq!(minor("devel go1.27-abc"), None);
-    }
 }

@@ -26,6 +26,7 @@ mod receivers;
 pub(crate) mod rotation;
 mod sanitizers;
 mod services;
+pub(crate) mod spire;
 pub(crate) mod steady;
 pub(crate) mod structure;
 pub(crate) mod vectors;
@@ -156,10 +157,17 @@ const SUITES: [Suite; 26] = [
     },
 ];
 
-/// Runs the named suites, or all. The last printed line counts them.
+/// Suites that run only if they are named.
+const NAMED: [Suite; 1] = [Suite {
+    name: "spire",
+    about: "a real SPIRE issues to both sides while four languages deliver (only if named)",
+    run: spire::test,
+}];
+
+/// Runs the named suites, or all of `SUITES`. The last printed line counts them.
 pub(crate) fn run(names: &[&str]) -> Result {
     if names == ["--list"] {
-        for suite in &SUITES {
+        for suite in SUITES.iter().chain(&NAMED) {
             println!("  {:<17} {}", suite.name, suite.about);
         }
         return Ok(());
@@ -221,8 +229,10 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
     names
         .iter()
         .map(|name| {
-            SUITES.iter().find(|suite| suite.name == *name).ok_or_else(|| {
-                let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+            let mut all = SUITES.iter().chain(&NAMED);
+            all.find(|suite| suite.name == *name).ok_or_else(|| {
+                let known: Vec<&str> =
+                    SUITES.iter().chain(&NAMED).map(|suite| suite.name).collect();
                 Failure::new(format!("no suite {name}; known: {}", known.join(", ")))
             })
         })
