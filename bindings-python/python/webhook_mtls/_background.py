@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ._native import Delivery, Dispatcher, Outcome
     from .queues import Job
 
-    Settle = Callable[[Outcome], float | None]
-
 _log = logging.getLogger("webhook_mtls")
 
 # One consumer has at most this part of the deliveries that go on.
@@ -79,7 +77,7 @@ class Background:
         self,
         dispatcher: Dispatcher,
         deliveries: Iterable[Delivery],
-        settle: Settle,
+        settle: Callable[[Outcome], float | None],
         concurrency: int = 1,
     ) -> list[float | None]:
         """Makes deliveries, whose tags are jobs. The caller does not wait for slow ones.
@@ -199,7 +197,12 @@ class _Slow:
 class _Flight:
     """The deliveries that one task has started."""
 
-    def __init__(self, dispatcher: Dispatcher, settle: Settle, concurrency: int) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        settle: Callable[[Outcome], float | None],
+        concurrency: int,
+    ) -> None:
         self.run = dispatcher._run((), concurrency)
         self.settle = settle
         self.started = time.monotonic()
