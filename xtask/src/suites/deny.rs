@@ -12,7 +12,7 @@ pub(crate) fn run() -> Result<String> {
     for manifest in ["Cargo.toml", "examples/spiffe/Cargo.toml"] {
         // Without advisories: they would clone a repository from the network.
         Step::new(format!("cargo deny check, {manifest}"), &tool)
-            .args(["--locked", "--manifest-path", manifest, "check", "--config", "deny.toml"])
+            .args(["--locked", "--config", "deny.toml", "--manifest-path", manifest, "check"])
             .args(["--hide-inclusion-graph", "bans", "licenses", "sources"])
             .run()?;
     }
