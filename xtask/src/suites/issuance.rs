@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::command::{Result, Step};
 use crate::debian;
@@ -51,31 +51,46 @@ pub(crate) fn keep(languages: &Languages) -> Result<String> {
 
 fn run(languages: &Languages, more: &[&str]) -> Result<String> {
     debian::ensure(debian::ISSUANCE)?;
-    let tools = TOOLS.iter().map(go_tool::installed).collect::<Result<Vec<PathBuf>>>()?;
-    let command = rust::command(Profile::Dev)?;
-    let work = paths::target().join("issuance");
-    paths::make_empty(&work)?;
-    let mut step = Step::new("issuance", &languages.toolchain.python)
-        .arg(paths::root().join("tests").join("issuance").join("run.py"))
-        .args(["issuance", "--clients"])
-        .arg(clients(languages)?)
+    let mut programs = TOOLS.iter().map(go_tool::installed).collect::<Result<Vec<PathBuf>>>()?;
+    programs.push(rust::command(Profile::Dev)?);
+    let workloads = json!({ "python": follower(languages)? });
+    let step = cases("issuance", languages, &programs, &workloads)?
         .arg("--token-clients")
         .arg(token_clients(languages)?)
-        .arg("--workloads")
-        .arg(json!({ "python": follower(languages)? }).to_string())
-        .arg("--work")
-        .arg(&work)
         .args(more)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
         .limit(LIMIT);
-    for program in tools.iter().chain([&command]) {
-        step = step.arg("--bin").arg(program.parent().unwrap_or(Path::new("/")));
-    }
     passed_at_least("issuance", AT_LEAST, step.run()?)
 }
 
+/// Returns the step that runs the cases of a suite of `tests/issuance`.
+///
+/// * `programs`: what the cases find on their `PATH`.
+/// * `workloads`: the commands of the clients that follow a SPIFFE Workload API.
+pub(super) fn cases(
+    suite: &str,
+    languages: &Languages,
+    programs: &[PathBuf],
+    workloads: &Value,
+) -> Result<Step> {
+    let work = paths::target().join(suite);
+    paths::make_empty(&work)?;
+    let mut step = Step::new(suite, &languages.toolchain.python)
+        .arg(paths::root().join("tests").join("issuance").join("run.py"))
+        .args([suite, "--clients"])
+        .arg(clients(languages)?)
+        .arg("--workloads")
+        .arg(workloads.to_string())
+        .arg("--work")
+        .arg(&work)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    for program in programs {
+        step = step.arg("--bin").arg(program.parent().unwrap_or(Path::new("/")));
+    }
+    Ok(step)
+}
+
 /// Returns the commands of the clients as JSON.
-pub(super) fn clients(languages: &Languages) -> Result<String> {
+fn clients(languages: &Languages) -> Result<String> {
     let sources = paths::root().join("tests").join("clients");
     let source = sources.join("issued.c");
     let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;

@@ -164,10 +164,15 @@ const NAMED: [Suite; 1] = [Suite {
     run: spire::test,
 }];
 
+/// Returns the suites that can be named.
+fn all() -> impl Iterator<Item = &'static Suite> {
+    SUITES.iter().chain(&NAMED)
+}
+
 /// Runs the named suites, or all of `SUITES`. The last printed line counts them.
 pub(crate) fn run(names: &[&str]) -> Result {
     if names == ["--list"] {
-        for suite in SUITES.iter().chain(&NAMED) {
+        for suite in all() {
             println!("  {:<17} {}", suite.name, suite.about);
         }
         return Ok(());
@@ -229,10 +234,8 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
     names
         .iter()
         .map(|name| {
-            let mut all = SUITES.iter().chain(&NAMED);
-            all.find(|suite| suite.name == *name).ok_or_else(|| {
-                let known: Vec<&str> =
-                    SUITES.iter().chain(&NAMED).map(|suite| suite.name).collect();
+            all().find(|suite| suite.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = all().map(|suite| suite.name).collect();
                 Failure::new(format!("no suite {name}; known: {}", known.join(", ")))
             })
         })

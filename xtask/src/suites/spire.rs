@@ -4,7 +4,7 @@
 //! The Rust program that follows the Workload API is a workspace of its own (`examples/spiffe`), because of
 //! its dependencies. So it is also formatted and linted here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -44,22 +44,8 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     debian::ensure(debian::ISSUANCE)?;
     let example = example()?;
     let tools = TOOLS.iter().map(go_tool::installed).collect::<Result<Vec<PathBuf>>>()?;
-    let work = paths::target().join("spire");
-    paths::make_empty(&work)?;
     let workloads = json!({ "python": issuance::follower(languages)?, "rust": [example] });
-    let mut step = Step::new("spire", &languages.toolchain.python)
-        .arg(paths::root().join("tests").join("issuance").join("run.py"))
-        .args(["spire", "--clients"])
-        .arg(issuance::clients(languages)?)
-        .arg("--workloads")
-        .arg(workloads.to_string())
-        .arg("--work")
-        .arg(&work)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .limit(LIMIT);
-    for program in &tools {
-        step = step.arg("--bin").arg(program.parent().unwrap_or(Path::new("/")));
-    }
+    let step = issuance::cases("spire", languages, &tools, &workloads)?.limit(LIMIT);
     passed_at_least("spire", AT_LEAST, step.run()?)
 }
 
