@@ -23,7 +23,7 @@ const SWITCH: &str = r#"
 /// Returns whether the tests run the mutant of this number.
 pub(crate) fn mutant_runs(number: usize) -> bool {
     static RUNS: std::sync::LazyLock<Option<usize>> = std::sync::LazyLock::new(|| {
-        std::env::var("WMTLS_MUTANT").ok().and_then(|number| number.parse().ok())
+        std::env::var("VARIABLE").ok().and_then(|number| number.parse().ok())
     });
     *RUNS == Some(number)
 }
@@ -70,12 +70,14 @@ pub(super) fn write(
         all.insert(file, written);
     }
     let root = tree.join(ROOT);
-    paths::write(&root, &(paths::read(&root)? + SWITCH))?;
+    let switch = SWITCH.replace("VARIABLE", VARIABLE);
+    paths::write(&root, &(paths::read(&root)? + &switch))?;
     Ok(all)
 }
 
-/// Returns the mutants to which errors of the compiler belong: those whose body has an error, or else
-/// all of the function. Fails if there is an error elsewhere.
+/// Reads the compiler's errors; returns the numbers of the mutants to take out. An error in the body of a
+/// mutant takes out this one. An error elsewhere in a function takes out all mutants of the function. Fails
+/// if an error is in no function with a mutant.
 pub(super) fn blamed(files: &BTreeMap<String, Written>, errors: &str) -> Result<BTreeSet<usize>> {
     let mut blamed = BTreeSet::new();
     for (file, line) in errors.lines().filter_map(place_of_error) {
