@@ -26,7 +26,7 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 
-# The contrasts (WCAG 2) between the texts of a part of the page and what is painted behind them.
+# Returns, for each text of a part of the page, its contrast (WCAG 2) with the color behind it.
 CONTRAST = """
 (() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });

@@ -185,7 +185,7 @@ class Background:
 
 
 class _Slow:
-    """What is known of a slow consumer."""
+    """How long a slow consumer takes to answer, and when its next job may start."""
 
     def __init__(self, seconds: float) -> None:
         # How long its last delivery has taken.
