@@ -30,6 +30,7 @@ from forge import (
     key_pem,
     mint,
     octets,
+    padded_passphrase,
     pem,
     pkcs12,
     sequence,
@@ -183,6 +184,13 @@ def identities():
         locked,
         refused("key_encrypted"),
         passphrase="wrong",
+    )
+    yield of(
+        "encrypted_key_wrong_passphrase_right_padding",
+        CHAIN,
+        locked,
+        refused("key_encrypted"),
+        passphrase=padded_passphrase(locked),
     )
     traditional = sec1.replace(
         "PRIVATE KEY-----\n",

@@ -15,6 +15,7 @@ import base64
 import datetime as dt
 import hashlib
 import hmac
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -157,6 +158,10 @@ def key_pem(private, form="PKCS8"):
     ).decode()
 
 
+# Of the key derivation of an encrypted key.
+SALT, ROUNDS = bytes(range(16)), 2048
+
+
 def encrypted_key_pem(private, passphrase, claimed="2.16.840.1.101.3.4.1.42"):
     """PKCS#8 under PBES2 (PBKDF2 with HMAC-SHA-256, AES-256-CBC), with a fixed salt and IV.
 
@@ -167,18 +172,33 @@ def encrypted_key_pem(private, passphrase, claimed="2.16.840.1.101.3.4.1.42"):
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    salt, iv, rounds = bytes(range(16)), bytes(range(16, 32)), 2048
-    secret = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, rounds, 32)
+    iv = bytes(range(16, 32))
+    secret = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), SALT, ROUNDS, 32)
     filler = 16 - len(plain) % 16
     encryptor = Cipher(algorithms.AES(secret), modes.CBC(iv)).encryptor()
     hidden = encryptor.update(plain + bytes([filler]) * filler) + encryptor.finalize()
     prf = sequence(oid("1.2.840.113549.2.9"), NULL)
     derivation = sequence(
-        oid("1.2.840.113549.1.5.12"), sequence(octets(salt), integer(rounds), prf)
+        oid("1.2.840.113549.1.5.12"), sequence(octets(SALT), integer(ROUNDS), prf)
     )
     cipher = sequence(oid(claimed), octets(iv))
     scheme = sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation, cipher))
     return pem("ENCRYPTED PRIVATE KEY", sequence(scheme, octets(hidden)))
+
+
+def padded_passphrase(locked):
+    """Returns a wrong passphrase whose noise ends in a valid padding, as for one of 256.
+
+    `locked` is what `encrypted_key_pem` returned.
+    """
+    ciphertext = base64.b64decode("".join(locked.splitlines()[1:-1]))
+    before, last = ciphertext[-32:-16], ciphertext[-16:]
+    for number in itertools.count():
+        passphrase = f"wrong {number}"
+        secret = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), SALT, ROUNDS, 32)
+        decryptor = Cipher(algorithms.AES(secret), modes.CBC(before)).decryptor()
+        if decryptor.update(last)[-1] == 1:
+            return passphrase
 
 
 def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048, pbmac1=None):

@@ -90,6 +90,30 @@ impl WorkLimit {
     }
 }
 
+/// Decrypts a private key. Returns its PrivateKeyInfo (RFC 5958).
+///
+/// The arguments are those of [`decrypt`].
+pub(crate) fn decrypt_key(
+    algorithm: &[u8],
+    ciphertext: &[u8],
+    passphrase: &[u8],
+    work: &mut WorkLimit,
+) -> Result<Vec<u8>, DecryptError> {
+    let key = decrypt(algorithm, ciphertext, passphrase, work)?;
+    // A mode without authentication lets one of 256 wrong passphrases leave a valid padding. What they
+    // decrypt is noise instead of a key.
+    starts_as_key(&key).map_err(|_| DecryptError::WrongPassphrase)?;
+    Ok(key)
+}
+
+fn starts_as_key(der: &[u8]) -> Result<(), Malformed> {
+    let mut info = Reader::new(der).nested(der::SEQUENCE)?;
+    info.content(der::INTEGER)?;
+    info.element(der::SEQUENCE)?;
+    info.content(der::OCTET_STRING)?;
+    Ok(())
+}
+
 /// Decrypts with the scheme of an AlgorithmIdentifier.
 ///
 /// * `algorithm`: the AlgorithmIdentifier with its tag and length.

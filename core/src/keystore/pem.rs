@@ -339,7 +339,7 @@ fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDe
     let (algorithm, ciphertext) = parts.map_err(|_| {
         Error::new(Kind::PemInvalid, "private key: the encrypted PKCS#8 structure is malformed")
     })?;
-    let key = pbe::decrypt(algorithm, ciphertext, passphrase, &mut pbe::WorkLimit::new())
+    let key = pbe::decrypt_key(algorithm, ciphertext, passphrase, &mut pbe::WorkLimit::new())
         .map_err(|error| error.into_error("private key"))?;
     Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))
 }

@@ -253,7 +253,7 @@ impl Pkcs12Reader<'_> {
                 let mut shrouded = outer.nested(der::SEQUENCE)?;
                 let algorithm = shrouded.element(der::SEQUENCE)?.whole;
                 let ciphertext = shrouded.content(der::OCTET_STRING)?;
-                let key = pbe::decrypt(algorithm, ciphertext, self.passphrase, &mut self.work)?;
+                let key = pbe::decrypt_key(algorithm, ciphertext, self.passphrase, &mut self.work)?;
                 self.keys.push(key);
             }
             oid::CERTIFICATE_BAG => {
