@@ -167,8 +167,13 @@ fn show_failure(error: &Error, screen: &mut Screen) {
         screen.field("status", &response.status.to_string());
         show_response(response, screen);
     }
-    screen.field("help", error.help());
-    screen.field("more", "webhook-mtls diagnose, with the same options, finds all faults");
+    screen.field("help", page_of(error));
+}
+
+/// Returns the page about the kind of an error, as a path in the repository and in the npm package.
+fn page_of(error: &Error) -> &'static str {
+    let address = error.help();
+    &address[address.find("docs/").unwrap_or(0)..]
 }
 
 /// Shows the start of the response's body.

@@ -116,7 +116,7 @@ fn every_verdict_is_the_one_that_was_read() {
     let ours = ["diagnose", &url, "--cert", "tls.crt", "--key", &missing, "--ca", "ca.pem"];
     screens.see("verdict-missing-key-120", 3, (120, false), &ours);
     let denied = [&["diagnose", &url][..], &usual].concat();
-    screens.see("verdict-denied", 1, (80, false), &denied);
+    screens.see("verdict-denied", 3, (80, false), &denied);
     fleet(&place, &mut screens);
     assert!(screens.differing.is_empty(), "{}", screens.differing.join("\n"));
 }

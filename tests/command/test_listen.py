@@ -176,6 +176,18 @@ class Clients(unittest.TestCase):
             assert json.loads(shown.stdout)["receipt"]["status"] == 200
             receiver.next()
 
+    def test_an_address_in_use_is_named_with_what_to_do(self):
+        arguments = ["listen", "--json", "--cert", "receiver.crt", "--key", "receiver.key"]
+        with tools.Receiver(self.place) as receiver:
+            address = f"127.0.0.1:{receiver.port}"
+            arguments += ["--ca", "ca.pem", "--address", address]
+            done = tools.run(*arguments, cwd=self.place)
+        assert done.returncode == 3, done
+        error = json.loads(done.stdout)["error"]
+        assert error["message"] == f"{address} cannot be listened on: address already in use"
+        assert f"listens on {address}: stop it" in error["remedy"], error["remedy"]
+        assert "--address 127.0.0.1:0 takes a free one" in error["remedy"], error["remedy"]
+
     def test_requests_that_are_none(self):
         hostile = {
             b"\x00\x01\x02\r\n\r\n": "400",

@@ -7,7 +7,8 @@ mod server;
 mod verifier;
 mod web;
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,14 +106,14 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
     runtime.block_on(async {
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| fault(&format!("{address} cannot be listened on"), &error))?;
+            .map_err(|error| unavailable(address, "--address", &error))?;
         let bound =
             listener.local_addr().map_err(|error| fault("the receiver has no address", &error))?;
         let leaf = leaf_of(&key)?;
         let about = web::Receiver { address: bound, leaf: &leaf, ca };
         let page = match matches.get_one::<u16>("web") {
             Some(port) => Some(web::start(*port, &about).await.map_err(|error| {
-                fault(&format!("port {port} of 127.0.0.1 cannot be listened on"), &error)
+                unavailable(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), *port), "--web", &error)
             })?),
             None => None,
         };
@@ -121,6 +122,33 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
         tokio::spawn(server::serve(listener, receiver, reports));
         show(shown, limit, page.as_ref(), matches, console).await
     })
+}
+
+/// The failure for an address that cannot be listened on.
+///
+/// * `option`: the one that chooses another.
+fn unavailable(address: SocketAddr, option: &str, error: &std::io::Error) -> Failure {
+    let what =
+        Failure::machine(format_args!("{address} cannot be listened on: {}", files::reason(error)));
+    let port = address.port();
+    let value = match option {
+        "--web" => "--web=0".to_owned(),
+        _ => format!("{option} {}", SocketAddr::new(address.ip(), 0)),
+    };
+    match error.kind() {
+        ErrorKind::AddrInUse => what.advising(&format!(
+            "Another program listens on {address}: stop it (ss -ltnp 'sport = :{port}' names it), or take \
+             another port: {value} takes a free one."
+        )),
+        ErrorKind::AddrNotAvailable => what.advising(&format!(
+            "This machine has no address {}: ip address lists those that it has.",
+            address.ip()
+        )),
+        ErrorKind::PermissionDenied => what.advising(&format!(
+            "Only root may listen on a port below 1024: take another port. {value} takes a free one."
+        )),
+        _ => what,
+    }
 }
 
 /// Shows each report as it comes.

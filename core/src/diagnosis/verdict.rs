@@ -127,6 +127,8 @@ pub(super) fn addressee(error: &Error) -> Addressee {
         // A wrong address or password of the proxy is ours.
         (Blame::Ours, _) => Addressee::Us,
         (_, Kind::ProxyRefused) => Addressee::Proxy,
+        // The egress policy and the URL are the sender's.
+        (Blame::Unknown, Kind::EgressDenied) => Addressee::Us,
         // The consumer sees the reason in its log, whoever is at fault.
         (Blame::Unknown, _) => Addressee::Consumer,
         (Blame::Theirs, _) => Addressee::Consumer,

@@ -242,7 +242,10 @@ causes! {
         "Check the clock of this machine first (timedatectl): the certificate was issued already. If it is right, the clock of the peer's CA is ahead: wait until {not_before}.";
     OTHER_ROOT: IssuerUnknown, "other_root",
         "The peer's chain ends at another CA than those of the trust.",
-        "Ask the peer's operator whether the peer changed its CA. Trust {root} only if the operator hands over its certificate, never from this connection.";
+        "Check first that `trust` has the CA of this peer. If it has, ask the peer's operator whether the peer changed its CA. Trust {root} only if the operator hands over its certificate, never from this connection.";
+    ISSUER_NOT_SENT: IssuerUnknown, "issuer_not_sent",
+        "The issuer of the peer's certificate, or of an intermediate, is neither in the trust nor among the certificates that the peer sent.",
+        "Check first that `trust` has the CA of this peer. If it has, the peer must send every intermediate between its certificate and that CA.";
     CHAIN_WITHHELD: IssuerUnknown, "chain_withheld",
         "The socket's TLS library reports the peer's certificate without the rest of its chain, as it does for a resumed session.",
         "Give the certificate of {issuer} to the trust as `intermediates`, or turn off the resumption of sessions (session tickets) in the TLS server.";

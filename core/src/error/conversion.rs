@@ -49,7 +49,12 @@ fn python(option: &str, place: Place, seen: &str) -> Option<&'static str> {
         }
         (_, Place::Item, "int" | "float" | "bool") => "Convert the value: str(value).",
         (_, Place::Item, "bytes" | "bytearray") => "Decode the value to a str: value.decode().",
-        (_, Place::Item, "NoneType") => "Leave the item out: None is no str.",
+        ("pins" | "current" | "next", Place::Item, "NoneType") => {
+            "Set the pin: it is missing where it is read from, such as an environment variable. To rely on the CA alone, pass None in place of Pins([...])."
+        }
+        (_, Place::Item, "NoneType") => {
+            "Set the value where it is read from, or leave the key out."
+        }
         _ => return None,
     })
 }
@@ -69,7 +74,12 @@ fn node(option: &str, place: Place, seen: &str) -> Option<&'static str> {
         ("identity", Place::Whole, "a string") => "Load the files: Identity.fromFiles(cert, key).",
         ("trust", Place::Whole, "a string") => "Load the bundle: Trust.fromFiles(anchors).",
         (_, Place::Item, "a number" | "a boolean" | "a bigint") => "Convert it: String(value).",
-        (_, Place::Item, "undefined" | "null") => "Leave the item out.",
+        ("pins" | "current" | "next", Place::Item, "undefined" | "null") => {
+            "Set the pin: it is missing where it is read from, such as an environment variable. To rely on the CA alone, pass null in place of new Pins([...])."
+        }
+        (_, Place::Item, "undefined" | "null") => {
+            "Set the value where it is read from, or leave the key out."
+        }
         _ => return None,
     })
 }

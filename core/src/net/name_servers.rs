@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::hosts;
 
@@ -89,13 +89,16 @@ pub(super) fn ask(server: SocketAddr, name: &str) -> io::Result<Seen> {
     };
     let socket = UdpSocket::bind((local, 0))?;
     socket.connect(server)?;
-    socket.set_read_timeout(Some(TIMEOUT))?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let id = now.subsec_nanos().to_le_bytes();
     let id = [id[0], id[1]];
     socket.send(&query(id, name))?;
     let mut answer = [0; 512];
-    match socket.recv(&mut answer) {
+    let received = uninterrupted(|left| {
+        socket.set_read_timeout(Some(left))?;
+        socket.recv(&mut answer)
+    });
+    match received {
         Ok(12..) if answer[..2] == id && answer[2] & 0x80 != 0 => {
             Ok(Seen::Answered(answer[3] & 0x0f))
         }
@@ -105,6 +108,22 @@ pub(super) fn ask(server: SocketAddr, name: &str) -> io::Result<Seen> {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Ok(Seen::Silent),
             _ => Err(error),
         },
+    }
+}
+
+/// Calls `receive` with what is left of [`TIMEOUT`] until it was not interrupted: a signal ends a system
+/// call that has a time limit, and says nothing about the server.
+fn uninterrupted(mut receive: impl FnMut(Duration) -> io::Result<usize>) -> io::Result<usize> {
+    let by = Instant::now() + TIMEOUT;
+    loop {
+        let left = by.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match receive(left) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ended => return ended,
+        }
     }
 }
 
@@ -157,6 +176,19 @@ mod tests {
         assert_eq!(ask(address, "slow.acme.test").unwrap(), Seen::Silent);
         drop(silent);
         assert_eq!(ask(address, "slow.acme.test").unwrap(), Seen::Down);
+    }
+
+    #[test]
+    fn a_signal_does_not_end_the_wait_for_an_answer() {
+        let mut calls = 0;
+        let received = uninterrupted(|left| {
+            assert!(left <= TIMEOUT);
+            calls += 1;
+            if calls < 3 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(42) }
+        });
+        assert_eq!((received.unwrap(), calls), (42, 3));
+        let endless = uninterrupted(|_| Err(io::ErrorKind::Interrupted.into()));
+        assert_eq!(endless.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

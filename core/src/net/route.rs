@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 
+use super::resolve::is_localhost;
 use super::{Destination, Egress, Host, Proxy, Sockets, Url, connect, resolve};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Error, Kind};
@@ -41,9 +42,9 @@ impl Route {
     ) -> Result<Destination, Error> {
         let by_name = self.proxy.as_ref().is_some_and(Proxy::is_by_name);
         if let (true, Host::Dns(name)) = (by_name, &url.host) {
-            // These names mean the proxy's own loopback (RFC 6761 section 6.3).
             let name = name.as_ref();
-            if name == "localhost" || name.ends_with(".localhost") {
+            // It would mean the proxy's own loopback.
+            if is_localhost(name) {
                 self.egress.check(Ipv4Addr::LOCALHOST.into())?;
             }
             return Ok(Destination::Name(format!("{name}:{}", url.port)));

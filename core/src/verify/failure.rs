@@ -240,7 +240,7 @@ fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
     } else if !search.expected.chain_is_whole {
         error.caused(&cause::CHAIN_WITHHELD, &[("issuer", &issuer)])
     } else {
-        error
+        error.caused(&cause::ISSUER_NOT_SENT, &[])
     };
     error
         .noting(key::MISSING_ISSUER, issuer)

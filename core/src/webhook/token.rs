@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::options::TokenRules;
 use super::secrets::equal;
+use crate::clock::utc_text;
 use crate::error::{Error, Kind, cause, key};
 use crate::jose::{self, NamedKey};
 use crate::material::JwtKeys;
@@ -120,7 +121,10 @@ fn check_dates(claims: &Map<String, Value>, at: i64, tolerance: i64) -> Result<(
         return Err(fault("the token has no claim exp").caused(&cause::TOKEN_EXPIRED, &[]));
     };
     if at >= expires + tolerance {
-        return Err(fault(&format!("the token expired {:.0} seconds ago", at - expires))
+        // No date is before the year 0 or after the time of the check.
+        #[allow(clippy::cast_possible_truncation, reason = "between two whole numbers")]
+        let expired = utc_text(expires.max(-62_167_219_200.0) as i64);
+        return Err(fault(&format!("the token expired on {expired}"))
             .caused(&cause::TOKEN_EXPIRED, &[]));
     }
     for name in ["nbf", "iat"] {
