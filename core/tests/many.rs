@@ -86,12 +86,16 @@ fn a_wait_for_the_next_outcome_may_have_any_limit() {
     let (dispatcher, acme) = (lab.dispatcher(), lab.consumer("acme").unwrap());
     let fanout = Fanout::unbounded(&dispatcher).waited_for();
     assert!(fanout.next_within(Some(Duration::MAX)).unwrap().is_none(), "nothing is in flight");
+    assert_eq!(fanout.unfinished(), 0);
     let delivery = delivery(&endpoint(&dispatcher, &acme), &Bytes::from_static(b"{}"), 0);
     for limit in [None, Some(Duration::MAX), Some(SOON)] {
         fanout.submit(delivery.clone(), ());
         let ((), outcome) = fanout.next_within(limit).unwrap().expect("one is in flight");
         assert_eq!(outcome.unwrap().status(), 200);
     }
+    acme.misbehave(Misbehavior::Stall, 1);
+    fanout.submit(delivery, ());
+    assert_eq!(fanout.unfinished(), 1, "the consumer does not answer");
 }
 
 #[test]
