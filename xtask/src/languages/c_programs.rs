@@ -105,10 +105,11 @@ fn nothing_is_left_over(title: &str, executable: &Path) -> Result {
         .map(drop)
 }
 
-/// Runs a program under memcheck. Fails on an error or a definite leak.
+/// Runs a program under memcheck. Fails on an error or a definite leak. Its threads, of which one runs at a
+/// time, take turns: otherwise a busy one may keep the others waiting for minutes.
 pub(crate) fn memory_checked(title: &str, executable: &Path) -> Result {
     Step::new(title, paths::program("valgrind").unwrap_or_else(|| "valgrind".into()))
-        .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
+        .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--fair-sched=yes"])
         .args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"])
         .arg(executable)
         .limit(LIMIT)
