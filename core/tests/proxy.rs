@@ -266,23 +266,24 @@ fn a_denied_address_is_not_sent_to_the_proxy() {
 
 #[test]
 fn each_refusal_has_its_scope_and_blame() {
-    for (status, retry, scope, blame) in [
-        (401, Retry::AfterRepair, Scope::Process, Blame::Ours),
-        (407, Retry::AfterRepair, Scope::Process, Blame::Ours),
-        (403, Retry::AfterRepair, Scope::Endpoint, Blame::Path),
-        (502, Retry::Later, Scope::Endpoint, Blame::Path),
-        (503, Retry::Later, Scope::Endpoint, Blame::Path),
-        (302, Retry::AfterRepair, Scope::Process, Blame::Ours),
-        (400, Retry::AfterRepair, Scope::Process, Blame::Ours),
-    ] {
+    let ours = (Retry::AfterRepair, Scope::Process, Blame::Ours);
+    let forbidden = (Retry::AfterRepair, Scope::Endpoint, Blame::Path);
+    let failed = (Retry::Later, Scope::Endpoint, Blame::Path);
+    let cases = [
+        (&[401, 407][..], ours, "proxy_credentials"),
+        (&[402, 403, 410, 451, 499], forbidden, "proxy_forbids"),
+        (&[408, 429], failed, "proxy_busy"),
+        (&[500, 502, 503, 504, 599], failed, "proxy_cannot_reach"),
+        (&[300, 302, 399, 400, 404, 405, 421, 426, 501], ours, "not_a_proxy"),
+    ];
+    for (status, verdict, cause) in cases.into_iter().flat_map(|(statuses, verdict, cause)| {
+        statuses.iter().map(move |one| (one, verdict, cause))
+    }) {
         let error =
             answering(format!("HTTP/1.1 {status} No\r\ncontent-length: 2\r\n\r\nno")).refusal();
-        assert_eq!(error.context()["status"], status);
-        assert_eq!(
-            (error.retry(), error.scope(), error.blame()),
-            (retry, scope, blame),
-            "{status}"
-        );
+        assert_eq!(error.context()["status"], *status);
+        assert_eq!(error.context()["cause"], cause, "{status}");
+        assert_eq!((error.retry(), error.scope(), error.blame()), verdict, "{status}");
         assert!(!format!("{error:?} {}", error.to_json()).contains("hunter2"));
         let target = scene_target(&error);
         let named = [error.message(), error.remedy()].iter().all(|text| text.contains(&target));
