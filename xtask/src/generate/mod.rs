@@ -13,6 +13,7 @@ pub(crate) mod readme;
 #[cfg(test)]
 mod recipes;
 mod reference;
+mod related;
 mod rows;
 mod telemetry;
 mod versions;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::diagnosis;
 use crate::command::{Failure, Result};
 use crate::generate::rows::{field, list, number, pascal};
-use crate::generate::telemetry;
+use crate::generate::{related, telemetry};
 use crate::paths;
 use crate::terminal::wrapped;
 
@@ -30,9 +30,11 @@ pub(crate) fn pages(tables: &Value) -> Result<Vec<(PathBuf, String)>> {
         (docs.join("metrics.md"), telemetry::metrics(tables)?),
         (docs.join("diagnosis.md"), diagnosis::page(tables)?),
     ];
+    related::check(tables)?;
     for kind in list(tables, &["kinds"])? {
-        let page = docs.join("errors").join(format!("{}.md", field(kind, "name")?));
-        pages.push((page, causes(tables, kind)?));
+        let name = field(kind, "name")?;
+        let page = docs.join("errors").join(format!("{name}.md"));
+        pages.push((page, causes(tables, kind)? + &related::section(name)));
     }
     Ok(pages)
 }
