@@ -47,10 +47,7 @@ fn causes(tables: &Value, kind: &Value) -> Result<String> {
     page.push('\n');
     paragraph(&mut page, field(kind, "remedy")?);
     page.push_str("\n[All kinds](../errors.md)\n");
-    let of_kind = |cause: &&Value| {
-        cause["kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|of| of == name))
-    };
-    let causes: Vec<&Value> = list(tables, &["causes"])?.iter().filter(of_kind).collect();
+    let causes = causes_of(tables, name)?;
     if !causes.is_empty() {
         page.push_str(ABOUT_CAUSES);
     }
@@ -63,6 +60,14 @@ fn causes(tables: &Value, kind: &Value) -> Result<String> {
         item(&mut page, &cure);
     }
     Ok(page)
+}
+
+/// Returns the causes that the library tells apart for this kind.
+fn causes_of<'a>(tables: &'a Value, kind: &str) -> Result<Vec<&'a Value>> {
+    let of_kind = |cause: &&Value| {
+        cause["kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|of| of == kind))
+    };
+    Ok(list(tables, &["causes"])?.iter().filter(of_kind).collect())
 }
 
 const ABOUT_CAUSES: &str = "
@@ -98,8 +103,7 @@ never reused. A single error may differ from the usual values below: read the fi
 `WebhookMtlsError` |
 | Rust | `Kind::PinMismatch` | `webhook_mtls::Error` |
 
-Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy.decide`. This version
-does not raise `hop_untrusted`: its name and number are reserved.
+Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy.decide`.
 
 An error that ends a delivery or a probe has what a receipt has, with the same names in the JSON form:
 `consumer`, `id`, `attempts`, `elapsed_ms`, and of the last attempt `timings`, `connection`, `tls` and
@@ -158,7 +162,12 @@ fn errors(tables: &Value) -> Result<String> {
             line(&mut page, "");
             facts(&mut page, kind)?;
             item(&mut page, field(kind, "remedy")?);
-            line(&mut page, &format!("- [its causes, and the cure of each](errors/{name}.md)"));
+            let link = if causes_of(tables, name)?.is_empty() {
+                "its page"
+            } else {
+                "its causes, and the cure of each"
+            };
+            line(&mut page, &format!("- [{link}](errors/{name}.md)"));
         }
     }
     context(&mut page, tables)?;
@@ -332,7 +341,8 @@ four decimal numbers are refused ([why](decisions/0035-one-reading-of-a-host.md)
 const ABOUT_EVENTS: &str = "\
 # Events
 
-Events report file rotation and upcoming expiry to the operator. An event has a name, a consumer if
+Events tell the operator what no single delivery tells: files were rotated or cannot be used,
+something expires soon, a circuit has opened, the network fails. An event has a name, a consumer if
 it concerns a single one, and fields. Instants are milliseconds since 1970. The rest of a lifetime
 is a fraction of 1. Every event has `message`, which says what happened, and `remedy`, which says
 what to do.
