@@ -67,8 +67,9 @@ export interface EndpointOptions {
    */
   owner?: string | undefined
   /**
-   * The same for this consumer. A status that it does not name uses the dispatcher's verdict. By
-   * default the dispatcher's.
+   * The retry verdict for a status or status class of this consumer: later, after_repair or
+   * never. A status that it does not name uses the dispatcher's verdict. By default the
+   * dispatcher's.
    */
   statusRetry?: StatusRetry | undefined
   // generated: end

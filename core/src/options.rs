@@ -148,7 +148,7 @@ options! {
     "endpoint" "owner" "text" "the consumer id"
         "The customer that owns this endpoint. While others wait, the endpoints of one owner use at most a quarter of max_connections and of the DNS lookups.";
     "endpoint" "status_retry" "pairs" of "retry" "the dispatcher's"
-        "The same for this consumer. A status that it does not name uses the dispatcher's verdict.";
+        "The retry verdict for a status or status class of this consumer: later, after_repair or never. A status that it does not name uses the dispatcher's verdict.";
     "jwt_bearer" "key_id" "text" "the key's thumbprint"
         "The key id (kid) of each token.";
     "jwt_bearer" "issuer" "text" "none"

@@ -972,8 +972,9 @@ class Dispatcher:
         # The customer that owns this endpoint. While others wait, the endpoints of one owner use at
         # most a quarter of max_connections and of the DNS lookups. By default the consumer id.
         owner: str | None = None,
-        # The same for this consumer. A status that it does not name uses the dispatcher's verdict.
-        # By default the dispatcher's.
+        # The retry verdict for a status or status class of this consumer: later, after_repair or
+        # never. A status that it does not name uses the dispatcher's verdict. By default the
+        # dispatcher's.
         status_retry: Mapping[str, _Retry] | None = None,
         # generated: end
     ) -> Endpoint:

@@ -321,7 +321,7 @@ The expected name depends on who is verified:
 | consumer, with `server_name` | that name, instead of the host of the URL |
 | consumer, with `server_uri` | the URI alone, instead of the host of the URL |
 | consumer, with both | both must be in the certificate |
-| server, with `server_name` | the DNS name or IP address |
+| server, with `server_name`, an argument of `verify` | the DNS name or IP address |
 | server, with `server_uri` | the URI |
 | server, with both | both must be in the certificate |
 | client | none: `server_name` and `server_uri` are refused; `tenant` or `authorization` is required |
