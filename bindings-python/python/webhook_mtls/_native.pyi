@@ -1013,8 +1013,9 @@ class Dispatcher:
             owner: the customer that owns this endpoint. While others wait, the endpoints of one
                 owner use at most a quarter of max_connections and of the DNS lookups. By default
                 the consumer id.
-            status_retry: the same for this consumer. A status that it does not name uses the
-                dispatcher's verdict. By default the dispatcher's.
+            status_retry: the retry verdict for a status or status class of this consumer:
+                later, after_repair or never. A status that it does not name uses the dispatcher's
+                verdict. By default the dispatcher's.
 
         Raises:
             ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
