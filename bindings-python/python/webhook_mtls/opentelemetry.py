@@ -61,8 +61,8 @@ def instrument(
       `network.peer.address`, `network.peer.port`, `network.protocol.version` and
       `webhook_mtls.{consumer,delivery_id,stage,blame,scope,sent,retry}`.
     - `attempt`: `webhook_mtls.attempt`, `webhook_mtls.reused`, `webhook_mtls.sent`,
-      `network.peer.address`, `network.peer.port`, `network.protocol.version`,
-      `http.response.status_code`, `error.type`.
+      `webhook_mtls.repeat`, `network.peer.address`, `network.peer.port`,
+      `network.protocol.version`, `http.response.status_code`, `error.type`.
     - `TLS client handshake`: `server.address`, `tls.protocol.version`, `error.type`,
       `webhook_mtls.alert`.
 
