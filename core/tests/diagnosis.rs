@@ -311,13 +311,21 @@ fn the_way_is_diagnosed_and_its_addresses_stay_here() {
 
     let options = lab.dispatcher_options().egress(Egress::public());
     let strict = Dispatcher::new(options).unwrap();
-    let denied = endpoint(&strict, "https://localhost:9/in", None);
-    let report = diagnosed(&strict, &denied);
-    assert_eq!(report.verdict().kind(), Some(Kind::EgressDenied), "{report}");
-    assert_eq!(report.verdict().check(), Some(Check::WayAddresses));
-    assert!(report.check(Check::WayAddresses).unwrap().summary().contains("127.0.0.1"));
-    let message = report.message_to_consumer().unwrap();
-    assert!(!message.contains("127.0.0.1") && !message.contains("egress"), "{message}");
+    // Only the sender can correct its URL or its policy; the address of the metadata service is a trap.
+    for (host, address, tell) in [
+        ("localhost", "127.0.0.1", Addressee::Us),
+        ("169.254.169.254", "169.254.169.254", Addressee::Consumer),
+    ] {
+        let denied = endpoint(&strict, &format!("https://{host}:9/in"), None);
+        let report = diagnosed(&strict, &denied);
+        assert_eq!(report.verdict().kind(), Some(Kind::EgressDenied), "{report}");
+        assert_eq!(report.verdict().check(), Some(Check::WayAddresses));
+        assert_eq!(report.verdict().tell(), tell, "{report}");
+        assert!(report.check(Check::WayAddresses).unwrap().summary().contains(address));
+        let message = report.message_to_consumer();
+        assert_eq!(message.is_some(), tell == Addressee::Consumer, "{report}");
+        assert!(!message.unwrap_or_default().contains("egress"), "{report}");
+    }
 }
 
 #[test]
