@@ -17,6 +17,7 @@ use crate::languages::node::{self, Addon};
 use crate::packages::{Crates, HOST, Order, Part, Room, command, no_private_paths, strip};
 use crate::paths;
 use crate::profile::Profile;
+use crate::site;
 
 /// A platform of which Node has binaries.
 struct Platform {
@@ -138,11 +139,7 @@ fn root_package(order: &Order, built: &Path, platforms: &[&Platform], tree: &Pat
     for name in ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
         paths::copy(&paths::root().join(name), &tree.join(name))?;
     }
-    for name in ["errors.md", "options.md"] {
-        paths::copy(&paths::root().join("docs").join(name), &tree.join("docs").join(name))?;
-    }
-    let errors = Path::new("docs").join("errors");
-    paths::copy_tree(&paths::root().join(&errors), &tree.join(errors), &[])?;
+    reference(tree)?;
     // npm keeps the order of the conditions in `exports`, which has a meaning.
     edit_manifest(tree, "delete", &["private", "scripts", "devDependencies"])?;
     let set: Vec<String> = platforms
@@ -151,6 +148,20 @@ fn root_package(order: &Order, built: &Path, platforms: &[&Platform], tree: &Pat
         .chain([format!("peerDependencies.webhook-mtls-testing={}", order.version)])
         .collect();
     edit_manifest(tree, "set", &set)
+}
+
+/// Writes the pages to which `error.help` leads, and that of the options.
+fn reference(tree: &Path) -> Result {
+    let mut pages = vec!["docs/errors.md".to_owned(), "docs/options.md".to_owned()];
+    for page in paths::files_with_extension(&paths::root().join("docs/errors"), "md")? {
+        pages.push(paths::shown(&page));
+    }
+    for page in &pages {
+        let text = paths::read(&paths::root().join(page))?;
+        let has = |path: &str| pages.iter().any(|page| page == path);
+        paths::write(&tree.join(page), &site::packed(page, &text, has))?;
+    }
+    Ok(())
 }
 
 /// Fills the directory of `webhook-mtls-testing`, which finds the addon of the kit. The JavaScript

@@ -19,6 +19,8 @@ use crate::paths;
 use crate::suites::passed_at_least;
 use crate::toolchain::Toolchain;
 
+pub(crate) use pages::packed;
+
 /// The minimum number of tests in the browser that pass. It catches a suite that loses tests.
 const AT_LEAST: u32 = 4;
 

@@ -85,6 +85,36 @@ fn outside_of_docs(folder: &Path, target: &str) -> Option<String> {
     None
 }
 
+/// Returns a page of `docs/` for a package that has only some pages: links to what it lacks lead to the
+/// repository.
+///
+/// * `page`: its path in the repository, which is also that in the package.
+/// * `has`: whether the package has the file with this path.
+pub(crate) fn packed(page: &str, text: &str, has: impl Fn(&str) -> bool) -> String {
+    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    markdown::with_links(text, |target| {
+        let is_relative = !links::is_elsewhere(target) && !target.starts_with('#');
+        let (path, anchor) = match target.find('#') {
+            Some(at) => target.split_at(at),
+            None => (target, ""),
+        };
+        let place = joined(folder, path);
+        (is_relative && !has(&place)).then(|| format!("{REPOSITORY}/blob/main/{place}{anchor}"))
+    })
+}
+
+/// Returns the path in the repository of a link from a folder.
+fn joined(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 /// Adds the Markdown of each page beside its HTML, and `llms.txt`, which lists them
 /// (<https://llmstxt.org>).
 pub(super) fn add_plain_text(site: &Path, configuration: &str, pages: &[Page]) -> Result {
@@ -120,7 +150,7 @@ fn summary(text: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{outside_of_docs, summary};
+    use super::{REPOSITORY, outside_of_docs, packed, summary};
 
     #[test]
     fn a_link_out_of_docs_leads_to_the_repository() {
@@ -129,6 +159,16 @@ mod tests {
         assert_eq!(from("errors", "../../core/src").as_deref(), Some("core/src"));
         assert_eq!(from("errors", "../errors.md"), None);
         assert_eq!(from("", "trust.md"), None);
+    }
+
+    #[test]
+    fn a_link_to_a_page_that_a_package_lacks_leads_to_the_repository() {
+        let page = |text: &str| packed("docs/errors/a.md", text, |path| path == "docs/errors.md");
+        assert_eq!(page("[b](../errors.md#b)\n"), "[b](../errors.md#b)\n");
+        let wanted = format!("[b]({REPOSITORY}/blob/main/docs/pin.md#c)\n");
+        assert_eq!(page("[b](../pin.md#c)\n"), wanted);
+        let kept = "[b](#c), [d](https://a.example/e)\n";
+        assert_eq!(page(kept), kept);
     }
 
     #[test]
