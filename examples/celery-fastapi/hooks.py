@@ -54,7 +54,7 @@ class Deliver(DeliverTask):
     def on_park(self, job: Job, decision: wm.Decision, error: wm.WebhookMtlsError) -> None:
         note(job, f"parked: {error.kind}. {error.remedy}")
 
-    def on_drop(self, letter: DeadLetter, error: wm.WebhookMtlsError | None) -> None:
+    def on_drop(self, letter: DeadLetter, error: wm.WebhookMtlsError) -> None:
         note(letter.job, f"given up: {letter.reason}, sent {letter.sent}")
 
 

@@ -3,7 +3,8 @@
 Ten thousand consumers, of which 300 answer after three seconds, and 50 refuse the connection, never
 answer the handshake, or have a name server that never answers. One worker of Celery with four
 prefork children, a real Redis, and nginx as the healthy consumers. The events arrive at a fixed
-rate. Prints one line of JSON for each setting of the task. `cargo xtask queues` runs it, as root.
+rate. Prints one line of JSON for each setting of the task. Runs as root:
+`sudo python tests/fleet/fairness.py`, in an environment with the installed wheel.
 """
 
 import asyncio

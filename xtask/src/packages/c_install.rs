@@ -8,6 +8,7 @@ use crate::languages::c_library::{CLibrary, Flavour, SYSTEM, abi};
 use crate::packages::{Crates, HOST, no_private_paths, strip, version};
 use crate::paths;
 use crate::profile::Profile;
+use crate::site;
 
 /// Where the parts of the library belong.
 pub(crate) struct Places {
@@ -126,12 +127,18 @@ pub(crate) fn install(
     let documents = places.at(&places.prefix.join("share").join("doc").join("webhook-mtls"));
     let purl = format!("pkg:generic/webhook-mtls@{version}");
     Crates::of(Flavour::Production.package(), HOST)?.write_all(&purl, &documents)?;
-    for name in ["docs/c.md", "docs/abi.md", "ffi/valgrind.supp", "CHANGELOG.md"] {
-        let from = paths::root().join(name);
-        paths::copy(&from, &documents.join(from.file_name().unwrap_or_default()))?;
+    for page in PAGES {
+        let from = paths::root().join(page);
+        // All pages lie in one folder, so only links between those of `docs/` stay.
+        let stays = |path: &str| PAGES.contains(&path) && path.starts_with("docs/");
+        let text = site::packed(page, &paths::read(&from)?, stays);
+        paths::write(&documents.join(from.file_name().unwrap_or_default()), &text)?;
     }
-    Ok(())
+    paths::copy(&paths::root().join("ffi/valgrind.supp"), &documents.join("valgrind.supp"))
 }
+
+/// The pages of the package.
+const PAGES: [&str; 3] = ["docs/c.md", "docs/abi.md", "CHANGELOG.md"];
 
 /// Fills a template of `ffi/packaging`.
 fn filled(name: &str, places: &Places, version: &str) -> Result<String> {
