@@ -1,7 +1,9 @@
 //! Stuck lookups, and who may still look up names.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
+use std::task::Poll;
 
 use super::*;
 use crate::net::{Egress, Url, resolve};
@@ -201,15 +203,22 @@ fn names_that_were_silent_use_only_their_own_threads() {
 #[test]
 fn a_canceled_wait_ends_at_once_and_the_others_share_one_lookup() {
     let stuck = stuck();
-    let resolver = stuck.resolver();
-    let waiting: Vec<_> =
-        (0..100).map(|n| begin(&resolver, "acme.example", &format!("owner-{n}"))).collect();
+    // However slow the machine is, no lookup counts as stuck.
+    let resolver = stuck.resolver_with(Duration::MAX);
+    let owners: Vec<_> = (0..100).map(|n| owner(&format!("owner-{n}"))).collect();
+    let mut waiting: Vec<_> =
+        owners.iter().map(|of| Box::pin(resolver.look_up("acme.example", of))).collect();
+    // Each has joined before the lookup ends.
+    wait(poll_fn(|context| {
+        assert!(waiting.iter_mut().all(|one| one.as_mut().poll(context).is_pending()));
+        Poll::Ready(())
+    }));
     // A deadline ends the wait of its delivery, and the lookup continues.
     let of = owner("late");
     assert!(runtime::drive(resolver.look_up("acme.example", &of), || true).is_none());
     stuck.release();
-    for task in waiting {
-        wait(task.output()).unwrap().unwrap();
+    for one in waiting {
+        wait(one).unwrap();
     }
     assert_eq!(stuck.asked.load(Ordering::SeqCst), 1);
 }
