@@ -15,6 +15,7 @@ use webhook_mtls::bindings::observer::{
     AttemptEnd, AttemptOutcome, End, HandshakeEnd, Observer, Outcome, Subject,
 };
 use webhook_mtls::bindings::runtime;
+use webhook_mtls::bindings::trace::TraceQueue;
 use webhook_mtls::error::Stage;
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
@@ -405,17 +406,35 @@ fn an_overloaded_delivery_is_seen_once() {
     }
 }
 
+/// Changes the endpoint when its next request starts. A change waits for starting requests: it would wait
+/// here without end if the library held a lock or were already starting.
+fn change_amid_request(scene: &Scene) {
+    let (dispatcher, url) = (scene.dispatcher.clone(), scene.acme.url());
+    scene.recorder.amid(Stage::Request, move || {
+        let changed = EndpointOptions::new(None).status_retry([("409", Retry::Never)]).unwrap();
+        dispatcher.endpoint("acme", &url, changed).unwrap();
+    });
+}
+
+#[test]
+fn a_trace_says_why_an_attempt_is_repeated() {
+    let scene = Scene::new();
+    change_amid_request(&scene);
+    let queue = Arc::new(TraceQueue::default());
+    let options = DeliverOptions::new().traced(queue.trace(1, &scene.endpoint), Vec::new());
+    let outcome = scene.dispatcher.deliver_blocking(&scene.endpoint, "{}", options, None);
+    assert_eq!(outcome.unwrap().unwrap().status(), 200);
+    let attempts = &queue.take()[0]["attempt_list"];
+    assert_eq!(attempts[0]["outcome"], "repeated");
+    assert_eq!(attempts[0]["repeat"], "settings_changed");
+    assert_eq!(attempts[1]["repeat"], serde_json::Value::Null);
+}
+
 #[test]
 fn a_repeated_attempt_is_seen() {
     for (way, deliver) in WAYS {
         let scene = Scene::new();
-        let (dispatcher, url) = (scene.dispatcher.clone(), scene.acme.url());
-        // A change of the endpoint waits for starting requests. It would wait here without end if the
-        // library held a lock or were already starting.
-        scene.recorder.amid(Stage::Request, move || {
-            let changed = EndpointOptions::new(None).status_retry([("409", Retry::Never)]).unwrap();
-            dispatcher.endpoint("acme", &url, changed).unwrap();
-        });
+        change_amid_request(&scene);
         deliver(&scene.dispatcher, &scene.endpoint, DeliverOptions::new()).unwrap();
         let opened = "+resolve -resolve +connect -connect +handshake -handshake handshake:TLSv1.3";
         let expected = format!(

@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_counts_from_sixteen_kibibytes_on() {
+        let backlog = Arc::new(Backlog::default());
+        assert!(backlog.hold(&Bytes::from(vec![0; 16 * 1024 - 1])).is_none());
+        let place = backlog.hold(&Bytes::from(vec![0; 16 * 1024]));
+        assert_eq!(backlog.bytes.load(SeqCst), 16 * 1024);
+        drop(place);
+        assert_eq!(backlog.bytes.load(SeqCst), 0);
+    }
+
+    #[test]
     fn a_shared_payload_counts_once_until_its_last_delivery_ends() {
         let backlog = Arc::new(Backlog::default());
         let shared = Bytes::from(vec![0; MAX_BYTES]);
