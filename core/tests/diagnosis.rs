@@ -177,19 +177,31 @@ fn three_faults_of_one_consumer_are_three_findings_and_our_certificate_stays_her
     assert_eq!(certificates.load(Ordering::SeqCst), 1);
 }
 
-/// A delivery fails with the first finding.
 #[test]
-fn an_unknown_issuer_comes_before_the_purpose_of_the_certificate() {
+fn of_several_faults_of_a_certificate_the_verdict_is_that_of_a_delivery() {
     let lab = Lab::start().unwrap();
     let stranger = Authority::new("Another CA").unwrap();
-    let issued = stranger.issue(Leaf::server("acme").other_purpose()).unwrap();
-    let (url, _) = counting(&lab, &issued);
-    let dispatcher = lab.dispatcher();
-    let endpoint = endpoint(&dispatcher, &url, None);
-    let report = diagnosed(&dispatcher, &endpoint);
-    assert_eq!(kinds(&report), [Kind::IssuerUnknown, Kind::PurposeNotAllowed], "{report}");
-    let outcome = dispatcher.deliver_blocking(&endpoint, "{}", DeliverOptions::new(), None);
-    assert_eq!(outcome.unwrap().unwrap_err().kind(), Kind::IssuerUnknown);
+    for (issuer, leaf, findings) in [
+        (
+            &stranger,
+            Leaf::server("acme").other_purpose(),
+            [Kind::IssuerUnknown, Kind::PurposeNotAllowed],
+        ),
+        (
+            &stranger,
+            Leaf::server("acme").self_signed(true),
+            [Kind::IssuerUnknown, Kind::CertificateInvalid],
+        ),
+    ] {
+        let (url, _) = counting(&lab, &issuer.issue(leaf).unwrap());
+        let dispatcher = lab.dispatcher();
+        let endpoint = endpoint(&dispatcher, &url, None);
+        let report = diagnosed(&dispatcher, &endpoint);
+        assert_eq!(kinds(&report), findings, "{report}");
+        assert_eq!(report.verdict().kind(), Some(findings[0]), "{report}");
+        let outcome = dispatcher.deliver_blocking(&endpoint, "{}", DeliverOptions::new(), None);
+        assert_eq!(outcome.unwrap().unwrap_err().kind(), findings[0]);
+    }
 }
 
 #[test]
