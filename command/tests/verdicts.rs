@@ -140,8 +140,8 @@ fn fleet(place: &Place, screens: &mut Screens) {
         endpoint("away", "https://10.1.2.3/in", ""),
     ];
     fs::write("fleet.toml", content.concat()).expect("a file");
-    screens.see("fleet", 1, (80, false), &["diagnose", "--config", "fleet.toml"]);
-    screens.see("checklist", 1, (80, false), &["check", "--config", "fleet.toml"]);
-    screens.see("checklist-60", 1, (60, false), &["check", "--config", "fleet.toml"]);
-    screens.see("checklist-120-color", 1, (120, true), &["check", "--config", "fleet.toml"]);
+    screens.see("fleet", 3, (80, false), &["diagnose", "--config", "fleet.toml"]);
+    screens.see("checklist", 3, (80, false), &["check", "--config", "fleet.toml"]);
+    screens.see("checklist-60", 3, (60, false), &["check", "--config", "fleet.toml"]);
+    screens.see("checklist-120-color", 3, (120, true), &["check", "--config", "fleet.toml"]);
 }
