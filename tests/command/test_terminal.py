@@ -80,7 +80,7 @@ class Terminals(unittest.TestCase):
             before, _, after = shown.rpartition("40 of 40 endpoints")
             assert before and after.startswith("\r" + " " * len("40 of 40 endpoints") + "\r"), shown
             silent = tools.run(verb, "--config", fleet, cwd=tools.FILES)
-            assert silent.returncode == 1 and silent.stderr == b"", silent.stderr
+            assert silent.returncode == 3 and silent.stderr == b"", silent.stderr
             assert b"of 40 endpoints\r" not in silent.stdout
 
     def test_a_failure_removes_the_progress_of_a_fleet(self):
