@@ -24,7 +24,7 @@ pub(crate) fn now() -> Result<i64, Error> {
 }
 
 /// Returns the time of the clock in milliseconds since 1970, plausible or not.
-pub(crate) fn now_millis() -> i64 {
+pub fn now_millis() -> i64 {
     unix_millis(read())
 }
 

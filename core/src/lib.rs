@@ -122,6 +122,11 @@ pub mod bindings {
     pub use crate::recipe::{Argument, Rebuild, Recipe};
     pub use crate::verify::handshake::Handshake;
 
+    pub mod fleet {
+        pub use crate::clock::now_millis;
+        pub use crate::endpoint::fleet::{By, FleetConsumer, FleetIdentity, FleetStatus};
+    }
+
     pub mod inspection {
         pub use crate::clock::utc_text;
         pub use crate::inspection::*;

@@ -58,12 +58,12 @@ impl<'a> Limit<'a> {
         Self { argument: "chain", kind: Kind::PemInvalid, stage: Stage::Verify, most: MATERIAL }
     }
 
-    /// The limit of any other text or passphrase, and of the status of a process. Beyond it:
+    /// The limit of any other text or passphrase, and of the statuses of processes. Beyond it:
     /// `option_invalid`, or the argument's own kind, such as `url_invalid`.
     ///
     /// * `argument`: the public name of the argument.
     pub fn text(argument: &'a str) -> Self {
-        let most = if argument == "statuses" { LIST } else { TEXT };
+        let most = if matches!(argument, "statuses" | "fleet") { LIST } else { TEXT };
         Self { argument, kind: kind_of(argument), stage: Stage::Config, most }
     }
 

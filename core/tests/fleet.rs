@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use schema::check_schema;
 use serde_json::{Value, json};
+use webhook_mtls::bindings::fleet::{FleetStatus, now_millis};
 use webhook_mtls::bindings::runtime;
-use webhook_mtls::endpoint::merge;
+use webhook_mtls::endpoint::{CircuitState, merge};
 use webhook_mtls::testing::{Consumer, Lab, Leaf};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Identity, Kind, Receipt,
@@ -96,6 +97,92 @@ fn a_rotation_is_current_once_every_process_has_the_new_identity() {
 }
 
 #[test]
+fn an_identity_is_retired_once_no_process_of_the_fleet_needs_it() {
+    let lab = Lab::start().unwrap();
+    let (acme, other) = (lab.consumer("acme").unwrap(), lab.consumer("other").unwrap());
+    let (former, next) = (lab.identity(), another_identity(&lab));
+    let [one, two] = [(); 2].map(|()| dispatcher(&lab, former.clone()));
+    for dispatcher in [&one, &two] {
+        assert!(deliver(dispatcher, &endpoint(dispatcher, &acme)).is_ok());
+    }
+    assert!(deliver(&two, &endpoint(&two, &other)).is_ok());
+    let renew = |dispatcher: &Dispatcher, consumer: &Consumer| {
+        let renewed = EndpointOptions::new(None).identity(next.clone());
+        dispatcher.endpoint(consumer.name(), &consumer.url(), renewed).unwrap()
+    };
+    let fleet = || {
+        let statuses =
+            [("one", &one), ("two", &two)].map(|(name, it)| it.process_status(name).unwrap());
+        merged(&statuses.each_ref()).to_string()
+    };
+    let refused = |force, fleet: &str| {
+        let error = one.retire_in_fleet(&former, fleet, force).unwrap_err();
+        assert_eq!(error.kind(), Kind::IdentityInUse);
+        (error.context()["consumers"].clone(), error.context().get("processes").cloned())
+    };
+    // This process presents it, whatever the fleet says.
+    let before = fleet();
+    assert_eq!(refused(true, &before), (json!(["acme"]), None));
+
+    // Alone, this process would retire it now. The other one still presents it.
+    assert!(deliver(&one, &renew(&one, &acme)).is_ok());
+    for force in [false, true] {
+        assert_eq!(refused(force, &fleet()), (json!(["acme", "other"]), Some(json!(["two"]))));
+    }
+
+    // The other process has the new one, and no answer to it yet.
+    let renewed = [renew(&two, &acme), renew(&two, &other)];
+    assert_eq!(refused(false, &fleet()), (json!(["acme", "other"]), Some(json!(["two"]))));
+    assert!(deliver(&two, &renewed[0]).is_ok());
+    assert_eq!(refused(false, &fleet()), (json!(["other"]), Some(json!(["two"]))));
+    assert_eq!(one.retire_in_fleet(&former, &fleet(), true).unwrap(), ["other"]);
+
+    assert!(deliver(&two, &renewed[1]).is_ok());
+    let settled = fleet();
+    for dispatcher in [&one, &two] {
+        assert_eq!(dispatcher.retire_in_fleet(&former, &settled, false).unwrap(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_consumer_that_only_this_process_knows_counts_in_the_fleet() {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let (one, two) = (dispatcher(&lab, lab.identity()), dispatcher(&lab, another_identity(&lab)));
+    assert!(deliver(&one, &endpoint(&one, &acme)).is_ok());
+    let renewed = EndpointOptions::new(None).identity(another_identity(&lab));
+    one.endpoint("acme", &acme.url(), renewed).unwrap();
+    // This process has not published.
+    let fleet = merged(&[&two.process_status("two").unwrap()]).to_string();
+    let error = one.retire_in_fleet(&lab.identity(), &fleet, false).unwrap_err();
+    assert_eq!(error.kind(), Kind::IdentityInUse);
+    assert_eq!(error.context()["consumers"], json!(["acme"]));
+    assert_eq!(error.context()["processes"], json!([]));
+    assert_eq!(one.retire_in_fleet(&lab.identity(), &fleet, true).unwrap(), ["acme"]);
+}
+
+#[test]
+fn every_merged_status_can_be_read_back() {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let [one, two] = [(); 2].map(|()| dispatcher(&lab, lab.identity()));
+    assert!(deliver(&one, &endpoint(&one, &acme)).is_ok());
+    endpoint(&two, &acme).open_circuit(Duration::from_secs(600)).unwrap();
+    let statuses =
+        [("one", &one), ("two", &two)].map(|(name, it)| it.process_status(name).unwrap());
+    let status = FleetStatus::from_json(&merged(&statuses.each_ref()).to_string()).unwrap();
+    let known = &status.consumers["acme"];
+    assert_eq!((known.state, known.circuit), ("current", CircuitState::Open));
+    assert_eq!(known.circuit_by["open"].iter().collect::<Vec<_>>(), ["two"]);
+    assert!(known.circuit_open_until_ms.is_some());
+    assert_eq!(status.processes.keys().collect::<Vec<_>>(), ["one", "two"]);
+    assert!(status.outdated(now_millis()).is_empty() && status.premature(now_millis()).is_empty());
+    let later = now_millis() + 3_600_000;
+    let outdated: Vec<&str> = status.outdated(later).iter().map(|(process, _)| *process).collect();
+    assert_eq!(outdated, ["one", "two"]);
+}
+
+#[test]
 fn a_name_of_a_process_is_an_id() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
@@ -111,4 +198,22 @@ fn a_status_of_many_megabytes_is_merged() {
     let lab = Lab::start().unwrap();
     let status = lab.dispatcher().process_status("a").unwrap().to_string();
     assert!(merge([status + &" ".repeat(8 << 20)]).is_ok());
+}
+
+/// The vectors merge documents that a process has not made.
+#[test]
+fn a_merged_vector_can_be_read_back() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../tests/vectors/config.json")).unwrap();
+    let mut read = 0;
+    for case in vectors["cases"].as_array().unwrap() {
+        let is_merged = case["do"] == "merge" && case["expect"].get("ok").is_some();
+        for statuses in case["with"]["statuses"].as_array().into_iter().filter(|_| is_merged) {
+            let texts = statuses.iter().map(|it| it.as_str().map_or(it.to_string(), str::to_owned));
+            let fleet = merge(texts).unwrap().to_string();
+            assert!(FleetStatus::from_json(&fleet).is_ok(), "{}: {fleet}", case["name"]);
+            read += 1;
+        }
+    }
+    assert!(read > 8, "{read}");
 }

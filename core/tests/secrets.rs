@@ -374,6 +374,7 @@ fn a_secret_given_to_a_noun_is_never_quoted() {
             format!("{:?}", dispatcher.remove(&text)),
             told(lab.consumer(&text).map(drop)),
             told(webhook_mtls::endpoint::merge([&text])),
+            told(dispatcher.retire_in_fleet(&lab.identity(), &text, true)),
         ];
         // Words can be a consumer's name; the other values cannot.
         if what != "a passphrase" && what != "hex" {

@@ -1,7 +1,7 @@
 //! Falls back to the previous identity for a consumer that does not accept our new certificate yet,
 //! while the previous one is valid and not retired.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{Dispatcher, Inner};
 use crate::clock;
-use crate::endpoint::fleet::process_status;
+use crate::endpoint::fleet::{FleetStatus, Sayings, process_status};
 use crate::endpoint::identity_rollout::{
-    ConsumerRotation, RotationStatus, may_be_refusal, may_fall_back,
+    ConsumerRotation, RotationStatus, identity_pin, may_be_refusal, may_fall_back,
 };
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Sent, key};
@@ -86,6 +86,59 @@ impl Dispatcher {
     ///
     /// Fails with `identity_in_use`, whose context lists the `consumers`, or with `handle_closed`.
     pub fn retire(&self, identity: &Identity, force: bool) -> Result<Vec<String>, Error> {
+        self.retire_unless_needed(identity, None, force)
+    }
+
+    /// Retires a previous identity as [`retire`](Self::retire) does, if no process of the fleet needs it.
+    /// Each process that may present the identity makes this call; it takes effect in its own process.
+    /// Returns the consumers that depended on the identity, in any process; the list is empty unless
+    /// `force` was set.
+    ///
+    /// * `identity`: a previous identity. The identity in use cannot be retired, neither in this process
+    ///   nor in one of the fleet.
+    /// * `fleet`: the JSON text of [`merge`](crate::endpoint::merge) for the statuses of all processes. The
+    ///   status of each may be at most five minutes old, and at most a minute ahead of our clock.
+    /// * `force`: retire it even if consumers depend on it, that is, accepted it last. Statuses that are
+    ///   old or malformed are refused all the same.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `identity_in_use`, whose context lists the `consumers` and the `processes`, with
+    /// `option_invalid` if `fleet` is no merged status or a status in it is too old or of a time to come,
+    /// with `handle_closed`, or with `clock_implausible`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use webhook_mtls::{Identity, testing::{Lab, Leaf}};
+    /// # let lab = Lab::start()?;
+    /// # let dispatcher = lab.dispatcher();
+    /// # let issued = lab.authority().issue(Leaf::client("previous"))?;
+    /// # let previous = Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None)?;
+    /// let statuses = [dispatcher.process_status("web-1")?, dispatcher.process_status("web-2")?];
+    /// let fleet = webhook_mtls::endpoint::merge(statuses.map(|status| status.to_string()))?;
+    /// let dependents = dispatcher.retire_in_fleet(&previous, &fleet.to_string(), false)?;
+    /// assert!(dependents.is_empty());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    pub fn retire_in_fleet(
+        &self,
+        identity: &Identity,
+        fleet: &str,
+        force: bool,
+    ) -> Result<Vec<String>, Error> {
+        self.retire_unless_needed(identity, Some(&FleetStatus::from_json(fleet)?), force)
+    }
+
+    fn retire_unless_needed(
+        &self,
+        identity: &Identity,
+        fleet: Option<&FleetStatus>,
+        force: bool,
+    ) -> Result<Vec<String>, Error> {
         self.check_open()?;
         let endpoints = self.inner.all_endpoints();
         let current = |endpoint: &&Endpoint| endpoint.generation().identity() == identity;
@@ -99,12 +152,19 @@ impl Dispatcher {
         let depends = |endpoint: &&Endpoint| {
             endpoint.rollout().last().is_some_and(|(accepted, _)| accepted == *identity)
         };
-        let mut dependents: Vec<String> =
+        let mut dependents: BTreeSet<String> =
             endpoints.iter().filter(depends).map(|it| it.consumer().to_owned()).collect();
-        dependents.sort();
+        let seen = fleet.map(|fleet| accepted_in_fleet(identity, fleet)).transpose()?;
+        let seen = seen.unwrap_or_default();
+        dependents.extend(seen.consumers);
+        let dependents = Vec::from_iter(dependents);
         if !dependents.is_empty() && !force {
             let why = format!("{} consumers accepted this identity last", dependents.len());
-            return Err(identity_in_use(why, &dependents));
+            let refused = identity_in_use(why, &dependents);
+            return Err(match fleet {
+                Some(_) => refused.noting(key::PROCESSES, Vec::from_iter(seen.processes)),
+                None => refused,
+            });
         }
         // In this order, so that a generation made from now on sees the retirement.
         self.inner.reload.retired.digests.lock().insert(identity.digest());
@@ -113,6 +173,24 @@ impl Dispatcher {
         }
         Ok(dependents)
     }
+}
+
+/// Returns the consumers that accepted an identity last, as the processes of a fleet have seen it. Fails
+/// with `identity_in_use` if a process presents it, and with `option_invalid` if a status is untimely.
+fn accepted_in_fleet(identity: &Identity, fleet: &FleetStatus) -> Result<Sayings, Error> {
+    fleet.check_dates()?;
+    let pin = identity_pin(identity);
+    let wanted = fleet.wanted(&pin);
+    if wanted.processes.is_empty() {
+        return Ok(fleet.accepted(&pin));
+    }
+    let (count, all) = (wanted.processes.len(), fleet.processes.len());
+    let why = format!("{count} of {all} processes present this identity");
+    Err(identity_in_use(why, &Vec::from_iter(wanted.consumers))
+        .noting(key::PROCESSES, Vec::from_iter(wanted.processes))
+        .advising(
+            "Replace the identity in the listed processes, or end them. Then merge the statuses again.",
+        ))
 }
 
 fn identity_in_use(why: impl Into<String>, consumers: &[String]) -> Error {

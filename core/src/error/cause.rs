@@ -79,6 +79,13 @@ causes! {
         "The name is that of a switch by which other libraries turn verification off.",
         "Verification cannot be turned off: there is no such switch, on purpose. For a consumer with a self-signed certificate, trust that certificate; for a private CA, give its certificate in `trust`; for an expected URI instead of the host name, set `server_uri`.";
 
+    STATUS_OUTDATED: OptionInvalid, "status_outdated",
+        "The status of a process in a merged status is more than five minutes old.",
+        "Let each process publish its status, and merge them again. Remove the status of a process that has ended.";
+    STATUS_PREMATURE: OptionInvalid, "status_premature",
+        "The status of a process in a merged status is more than a minute ahead of our clock.",
+        "Set the clocks of all machines. Then let each process publish its status, and merge them again.";
+
     PIN_IS_FINGERPRINT: PinInvalid, "pin_is_fingerprint",
         "A pin is a fingerprint in hex, as openssl and browsers show it.",
         "Write the fingerprint of the certificate as cert-sha256/ and its base64, or better, pin the key: `pin_of` of the certificate returns its pin.";

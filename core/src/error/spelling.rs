@@ -84,6 +84,7 @@ impl Language {
                 "Trust.exact" => "--exact".to_owned(),
                 "pin_of" => "webhook-mtls inspect".to_owned(),
                 "headers" => "--header".to_owned(),
+                "fleet" => "--fleet".to_owned(),
                 "trust" => "--ca".to_owned(),
                 "content_type" | "id" | "intermediates" | "min_tls" | "proxy" | "proxy_by_name"
                 | "server_name" | "server_uri" | "timeout" => {

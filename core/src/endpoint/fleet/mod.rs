@@ -4,9 +4,16 @@
 //! Where two processes disagree, the merged status takes the side on which less harm is done: the identity that
 //! is still needed, the earlier date, the worse circuit.
 
+mod field;
+mod merged;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+
+use field::Field;
+pub(crate) use merged::Sayings;
+pub use merged::{By, FleetConsumer, FleetIdentity, FleetStatus};
 
 use super::options::check_id;
 use super::{CircuitState, EndpointStatus, RotationStatus};
@@ -60,8 +67,8 @@ pub(crate) fn process_status(
 /// A rotation is `current` at a consumer only if all processes want the same identity, one of them has seen
 /// the consumer accept it, and none has seen another one accepted last. The earliest date and the worst
 /// circuit are taken. `identities` has, for each of our identities, the processes that want it and the
-/// consumers that accepted it last: retire one only if it is not there, or if both lists are empty.
-/// `docs/fleet.schema.json` describes both documents.
+/// consumers that accepted it last: [`Dispatcher::retire_in_fleet`](crate::Dispatcher::retire_in_fleet)
+/// refuses to retire one of a list that is not empty. `docs/fleet.schema.json` describes both documents.
 ///
 /// * `statuses`: one JSON text of [`Dispatcher::process_status`](crate::Dispatcher::process_status) for each
 ///   process.
@@ -124,7 +131,7 @@ struct Consumer {
 }
 
 /// The names of the processes that say something.
-type By<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+type Names<'a> = BTreeMap<&'a str, Vec<&'a str>>;
 
 fn merged(processes: &BTreeMap<String, ProcessStatus>) -> Value {
     let names: BTreeSet<&str> =
@@ -167,7 +174,7 @@ fn merged_consumer(name: &str, processes: &BTreeMap<String, ProcessStatus>) -> V
         .map(|(process, _)| process.as_str())
         .collect();
     let by = |said: fn(&Consumer) -> Option<&str>| {
-        let mut by = By::new();
+        let mut by = Names::new();
         for (process, consumer) in &known {
             if let Some(said) = said(consumer) {
                 by.entry(said).or_default().push(process);
@@ -229,15 +236,9 @@ fn merged_expiries(processes: &BTreeMap<String, ProcessStatus>) -> Vec<Value> {
 
 /// Parses the status of one process. The error names the faulty field, and has no text of the document.
 fn parse(text: &str) -> Result<(String, ProcessStatus), String> {
-    let json: Value =
-        serde_json::from_str(text).map_err(|_| "a text that is not JSON".to_owned())?;
-    let root = Field { path: "the document", value: &json };
-    let schema = root.field("schema")?;
-    if schema.value.as_u64() != Some(SCHEMA) {
-        return Err(format!("another schema than {SCHEMA}"));
-    }
-    let process = root.field("process")?.text()?;
-    check_id("process", &process).map_err(|_| "a process whose name is no id".to_owned())?;
+    let json = json_of(text)?;
+    let root = document(&json)?;
+    let process = root.field("process")?.id()?;
     let mut consumers = BTreeMap::new();
     for (name, value) in root.field("consumers")?.object()? {
         let known = consumer(&Field { path: "consumers.*", value })?;
@@ -245,15 +246,32 @@ fn parse(text: &str) -> Result<(String, ProcessStatus), String> {
     }
     let mut expiries = Vec::new();
     for value in root.field("expiries")?.list()? {
-        let item = Field { path: "expiries.*", value };
-        let what = item.field("expiries.*.what")?.text()?;
-        let name = item.field("expiries.*.name")?.text()?;
-        let date = item.field("expiries.*.not_after_ms")?.integer()?;
-        let left = item.field("expiries.*.fraction_left")?.fraction()?;
-        expiries.push(((what, name), date, left));
+        expiries.push(expiry(&Field { path: "expiries.*", value })?);
     }
     let at_ms = root.field("at_ms")?.integer()?;
     Ok((process, ProcessStatus { at_ms, consumers, expiries }))
+}
+
+fn json_of(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|_| "a text that is not JSON".to_owned())
+}
+
+/// Returns the fields of a document, if it has our schema.
+fn document(json: &Value) -> Result<Field<'_>, String> {
+    let root = Field { path: "the document", value: json };
+    let schema = root.field("schema")?;
+    if schema.value.as_u64() != Some(SCHEMA) {
+        return Err(format!("another schema than {SCHEMA}"));
+    }
+    Ok(root)
+}
+
+fn expiry(of: &Field<'_>) -> Result<(ExpiryKey, i64, f64), String> {
+    let what = of.field("expiries.*.what")?.text()?;
+    let name = of.field("expiries.*.name")?.text()?;
+    let date = of.field("expiries.*.not_after_ms")?.integer()?;
+    let left = of.field("expiries.*.fraction_left")?.fraction()?;
+    Ok(((what, name), date, left))
 }
 
 fn consumer(of: &Field<'_>) -> Result<Consumer, String> {
@@ -270,71 +288,23 @@ fn consumer(of: &Field<'_>) -> Result<Consumer, String> {
         accepted_at_ms: rotation
             .field("consumers.*.rotation.accepted_at_ms")?
             .or_null(Field::integer)?,
-        state: state.word(STATES.into_iter().map(|state| (state, state)))?,
+        state: state.word(states())?,
         pin_seen: endpoint.field("consumers.*.endpoint.pin_seen")?.or_null(Field::text)?,
         pins_never_seen: never.list()?.iter().map(pin).collect::<Result<_, _>>()?,
         peer_not_after_ms: endpoint
             .field("consumers.*.endpoint.peer_not_after_ms")?
             .or_null(Field::integer)?,
-        circuit: circuit.word(CIRCUITS.into_iter().map(|state| (state.name(), state)))?,
+        circuit: circuit.word(circuits())?,
         circuit_open_until_ms: until.or_null(Field::integer)?,
     })
 }
 
-/// A part of a document, with its path for messages.
-#[derive(Clone, Copy)]
-struct Field<'a> {
-    path: &'static str,
-    value: &'a Value,
+/// The words of a rotation.
+fn states() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STATES.into_iter().map(|state| (state, state))
 }
 
-/// Each method fails with an error that names the path and the expected type.
-impl<'a> Field<'a> {
-    /// * `path`: from the document; its last part is the name of the field.
-    fn field(&self, path: &'static str) -> Result<Field<'a>, String> {
-        let fields = self.object()?;
-        let name = path.rsplit('.').next().unwrap_or(path);
-        let value = fields.get(name).ok_or_else(|| format!("no field {path}"))?;
-        Ok(Field { path, value })
-    }
-
-    fn object(&self) -> Result<&'a Map<String, Value>, String> {
-        self.value.as_object().ok_or_else(|| self.expected("an object"))
-    }
-
-    fn list(&self) -> Result<&'a Vec<Value>, String> {
-        self.value.as_array().ok_or_else(|| self.expected("a list"))
-    }
-
-    fn text(self) -> Result<String, String> {
-        self.value.as_str().map(str::to_owned).ok_or_else(|| self.expected("a text"))
-    }
-
-    fn integer(self) -> Result<i64, String> {
-        self.value.as_i64().ok_or_else(|| self.expected("a whole number"))
-    }
-
-    fn fraction(self) -> Result<f64, String> {
-        let number = self.value.as_f64().filter(|number| (0.0..=1.0).contains(number));
-        number.ok_or_else(|| self.expected("a number from 0 to 1"))
-    }
-
-    fn word<T>(self, words: impl Iterator<Item = (&'static str, T)>) -> Result<T, String> {
-        let mut known = Vec::new();
-        for (word, meaning) in words {
-            if self.value == word {
-                return Ok(meaning);
-            }
-            known.push(word);
-        }
-        Err(self.expected(&format!("one of {}", known.join(", "))))
-    }
-
-    fn or_null<T>(self, read: fn(Self) -> Result<T, String>) -> Result<Option<T>, String> {
-        if self.value.is_null() { Ok(None) } else { read(self).map(Some) }
-    }
-
-    fn expected(&self, what: &str) -> String {
-        format!("{} that is not {what}", self.path)
-    }
+/// The words of a circuit.
+fn circuits() -> impl Iterator<Item = (&'static str, CircuitState)> {
+    CIRCUITS.into_iter().map(|state| (state.name(), state))
 }
