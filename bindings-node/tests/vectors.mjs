@@ -7,7 +7,7 @@ import {
   Authorization, Dispatcher, Identity, merge, pinOf, Pins, StandardWebhooks, TenantRule, Trust, Verifier,
   WebhookMtlsError,
 } from 'webhook-mtls'
-import { Authority, Lab } from 'webhook-mtls/testing'
+import { Authority, Lab, setClock } from 'webhook-mtls/testing'
 import { circuit } from './vectors_circuit.mjs'
 import { forwarded } from './vectors_forwarded.mjs'
 import { webhook } from './vectors_webhook.mjs'
@@ -35,10 +35,9 @@ async function count(file, run) {
 
 async function configure({ do: operation, with: given }, fixtures) {
   const ownTrust = () => Trust.fromPem(fixtures.trust.anchors)
-  const ownDispatcher = (options) => {
-    const identity = Identity.fromPem(fixtures.identity.cert, fixtures.identity.key)
-    return new Dispatcher({ identity, trust: ownTrust(), ...options })
-  }
+  const ownIdentity = () => Identity.fromPem(fixtures.identity.cert, fixtures.identity.key)
+  const ownDispatcher = (options) =>
+    new Dispatcher({ identity: ownIdentity(), trust: ownTrust(), ...options })
   switch (operation) {
     case 'identity_from_pem': {
       const { passphrase } = given
@@ -68,6 +67,15 @@ async function configure({ do: operation, with: given }, fixtures) {
     }
     case 'merge':
       return merge(given.statuses.map((it) => (typeof it === 'string' ? it : JSON.stringify(it))))
+    case 'retire': {
+      const [dispatcher, identity] = [ownDispatcher(), ownIdentity()]
+      setClock(new Date(given.at * 1000))
+      try {
+        return void dispatcher.retire(identity, { force: given.force, fleet: given.fleet })
+      } finally {
+        setClock(null)
+      }
+    }
     case 'tenant_rule': return void tenant(given)
     case 'authorization': return void authorization(given)
     case 'verifier': return void verifier(given, given.trust ? trust(given.trust) : ownTrust())

@@ -17,7 +17,7 @@ import vectors_webhook
 
 import webhook_mtls as wm
 from webhook_mtls import _native
-from webhook_mtls.testing import Authority, Consumer, Lab
+from webhook_mtls.testing import Authority, Consumer, Lab, set_clock
 
 UNUSED_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 DURATIONS = {row["name"] for row in _native._tables()["options"] if row["kind"] == "duration"}
@@ -76,6 +76,13 @@ def configure(case: Any, fixtures: Any) -> Any:
                 status if isinstance(status, str) else json.dumps(status)
                 for status in with_["statuses"]
             )
+        case "retire":
+            retiring = wm.Dispatcher(**own)
+            set_clock(datetime.fromtimestamp(with_["at"], UTC))
+            try:
+                retiring.retire(own["identity"], force=with_["force"], fleet=with_["fleet"])
+            finally:
+                set_clock(None)
         case "tenant_rule":
             tenant(with_)
         case "authorization":

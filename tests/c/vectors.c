@@ -91,6 +91,21 @@ static cJSON *merged(const cJSON *statuses, wmtls_error **err) {
     return shown;
 }
 
+/* Retires the fixtures' identity, unless a process of the fleet needs it. */
+static void retire(const wmtls_dispatcher *dispatcher, const cJSON *with, wmtls_error **err) {
+    const cJSON *fleet = get(with, "fleet");
+    char *printed = cJSON_IsString(fleet) ? NULL : cJSON_PrintUnformatted(fleet);
+    wmtls_identity *identity;
+    if (identity_make(get(fixtures, "identity"), &identity, err) == WMTLS_OK) {
+        wmtls_lab_set_clock((int64_t)get(with, "at")->valuedouble);
+        wmtls_retire_in_fleet(dispatcher, identity, printed != NULL ? printed : fleet->valuestring,
+                              cJSON_IsTrue(get(with, "force")), err);
+        wmtls_lab_set_clock(WMTLS_NOW);
+        wmtls_identity_free(identity);
+    }
+    free(printed);
+}
+
 static struct outcome configure(const char *operation, const cJSON *with) {
     struct outcome outcome = {NULL, cJSON_CreateObject()};
     wmtls_dispatcher *dispatcher = NULL;
@@ -175,6 +190,8 @@ static struct outcome configure(const char *operation, const cJSON *with) {
     } else if (strcmp(operation, "merge") == 0) {
         cJSON_Delete(outcome.ok);
         outcome.ok = merged(get(with, "statuses"), &outcome.error);
+    } else if (strcmp(operation, "retire") == 0) {
+        retire(dispatcher, with, &outcome.error);
     } else if (strcmp(operation, "verifier") == 0) {
         wmtls_verifier *verifier;
         verifier_make(with, &verifier, &outcome.error);

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use webhook_mtls::bindings::SetByName;
 use webhook_mtls::bindings::{Setting, options, runtime};
 use webhook_mtls::material::pin_of;
-use webhook_mtls::testing::{Answer, Authority, Consumer, KeyType, Lab, Leaf, Misbehavior};
+use webhook_mtls::testing::{
+    Answer, Authority, Consumer, KeyType, Lab, Leaf, Misbehavior, set_clock,
+};
 use webhook_mtls::{
     Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
     Identity, Pins, ProbeOptions, Role, StandardWebhooks, TenantRule, Trust, Verifier,
@@ -122,6 +124,19 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
             let texts =
                 statuses.map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
             return webhook_mtls::endpoint::merge(texts);
+        }
+        "retire" => {
+            let identity = &fixtures["identity"];
+            let identity =
+                Identity::from_pem(bytes(&identity["cert"]), bytes(&identity["key"]), None)?;
+            let fleet = &with["fleet"];
+            let fleet = fleet.as_str().map_or_else(|| fleet.to_string(), str::to_owned);
+            let at = Duration::from_secs(with["at"].as_u64().expect("an instant"));
+            let dispatcher = Dispatcher::new(own_dispatcher()?)?;
+            set_clock(Some(SystemTime::UNIX_EPOCH + at));
+            let retired = dispatcher.retire_in_fleet(&identity, &fleet, with["force"] == true);
+            set_clock(None);
+            retired?;
         }
         "authorization" => drop(authorization(with)?),
         "verifier" => {

@@ -5,10 +5,12 @@ from 2020 to 2120; expired ones ended in 2001.
 """
 
 import base64
+import hashlib
 import ipaddress
 import json
 
 import merge_cases
+import retire_cases
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
@@ -98,10 +100,16 @@ def cases():
         *deliveries(),
         *denied_addresses(),
         *merge_cases.cases(),
+        *retire_cases.cases(certificate_pin(LEAF)),
         *tenant_rules(),
         *authorizations(),
         *verifiers(),
     ]
+
+
+def certificate_pin(certificate):
+    digest = hashlib.sha256(certificate.der).digest()
+    return "cert-sha256/" + base64.b64encode(digest).decode()
 
 
 def base64_of(written):
