@@ -51,6 +51,7 @@ pub unsafe extern "C" fn wmtls_dispatcher_process_status(
 
 /// Merges the statuses of several processes, and says which process knows what. Where they disagree,
 /// the merged status has the identity that is still needed, the earlier date and the worse circuit.
+/// wmtls_retire_in_fleet takes it.
 ///
 /// `statuses`, `count`: wmtls_fleet_status_json of the status of each process.
 /// `out`: receives the merged status; free it with wmtls_fleet_status_free.

@@ -210,6 +210,8 @@ pub extern "C" fn wmtls_rotation_status_free(status: Option<Box<wmtls_rotation_s
 /// `identity`: a previous identity. The current identity cannot be retired.
 /// `force`: retires it even if it is the one that some consumers accepted last.
 ///
+/// This process alone is asked: wmtls_retire_in_fleet asks all.
+///
 /// Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or with
 /// WMTLS_HANDLE_CLOSED.
 #[unsafe(no_mangle)]
@@ -222,6 +224,38 @@ pub extern "C" fn wmtls_retire(
     panic::run(err, || {
         let identity = &required(identity, "identity")?.0;
         required(dispatcher, "dispatcher")?.dispatcher.retire(identity, force).map(drop)
+    })
+}
+
+/// Stops presenting a previous identity, as wmtls_retire does, if no process of the fleet needs it. Each
+/// process that may present the identity makes this call; it takes effect in its own process.
+///
+/// `identity`: a previous identity. The identity in use cannot be retired, neither in this process nor in
+/// one of the fleet.
+/// `fleet`: wmtls_fleet_status_json of wmtls_merge for the statuses of all processes. The status of each
+/// may be at most five minutes old, and at most a minute ahead of our clock.
+/// `force`: retires it even if it is the one that some consumers accepted last. Statuses that are old or
+/// malformed are refused all the same.
+///
+/// Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers" and the "processes", with
+/// WMTLS_OPTION_INVALID if `fleet` is no merged status or a status in it is too old or of a time to come,
+/// with WMTLS_HANDLE_CLOSED, or with WMTLS_CLOCK_IMPLAUSIBLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_retire_in_fleet(
+    dispatcher: Option<&wmtls_dispatcher>,
+    identity: Option<&wmtls_identity>,
+    fleet: *const c_char,
+    force: bool,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let identity = &required(identity, "identity")?.0;
+        // SAFETY: the caller follows the header's conventions.
+        let fleet = unsafe { text::required(fleet, "fleet") }?;
+        required(dispatcher, "dispatcher")?
+            .dispatcher
+            .retire_in_fleet(identity, fleet, force)
+            .map(drop)
     })
 }
 

@@ -75,7 +75,48 @@ static void the_statuses_of_two_processes_are_merged(void) {
     wmtls_lab_free(lab);
 }
 
+static void an_identity_is_retired_if_no_process_of_the_fleet_needs_it(void) {
+    wmtls_lab *lab;
+    wmtls_lab_consumer *acme;
+    wmtls_error *error = NULL;
+    wmtls_fleet_status *fleet;
+    CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
+    CHECK(wmtls_lab_consumer_new(lab, "acme", &acme, NULL) == WMTLS_OK);
+    wmtls_dispatcher *one = patient_dispatcher(lab), *two = patient_dispatcher(lab);
+    wmtls_endpoint *of_two = endpoint_of(two, acme);
+    wmtls_identity *identity = wmtls_lab_identity(lab);
+    wmtls_fleet_status *first = status_of(one, "one"), *second = status_of(two, "two");
+    const char *statuses[] = {wmtls_fleet_status_json(first), wmtls_fleet_status_json(second)};
+    CHECK_STATUS(wmtls_merge(statuses, 2, &fleet, &error), WMTLS_OK, error);
+    const char *json = wmtls_fleet_status_json(fleet);
+    CHECK(wmtls_retire_in_fleet(one, identity, json, true, &error) == WMTLS_IDENTITY_IN_USE);
+    CHECK_TEXT(wmtls_error_context(error, "processes"), "[\"two\"]");
+    CHECK_TEXT(wmtls_error_context(error, "consumers"), "[\"acme\"]");
+    wmtls_error_free(error);
+    wmtls_fleet_status_free(fleet);
+    CHECK_STATUS(wmtls_merge(statuses, 1, &fleet, &error), WMTLS_OK, error);
+    json = wmtls_fleet_status_json(fleet);
+    CHECK_STATUS(wmtls_retire_in_fleet(one, identity, json, false, &error), WMTLS_OK, error);
+    CHECK(wmtls_retire_in_fleet(one, identity, NULL, false, &error) == WMTLS_OPTION_INVALID);
+    CHECK_TEXT(wmtls_error_context(error, "option"), "fleet");
+    wmtls_error_free(error);
+    CHECK(wmtls_retire_in_fleet(one, NULL, json, false, &error) == WMTLS_OPTION_INVALID);
+    wmtls_error_free(error);
+    CHECK(wmtls_retire_in_fleet(NULL, identity, json, false, &error) == WMTLS_OPTION_INVALID);
+    wmtls_error_free(error);
+    wmtls_fleet_status_free(fleet);
+    wmtls_fleet_status_free(first);
+    wmtls_fleet_status_free(second);
+    wmtls_identity_free(identity);
+    wmtls_endpoint_free(of_two);
+    wmtls_dispatcher_free(one);
+    wmtls_dispatcher_free(two);
+    wmtls_lab_consumer_free(acme);
+    wmtls_lab_free(lab);
+}
+
 int main(void) {
     RUN(the_statuses_of_two_processes_are_merged);
+    RUN(an_identity_is_retired_if_no_process_of_the_fleet_needs_it);
     return 0;
 }

@@ -295,6 +295,9 @@ TRY(wmtls_merge, {
     wmtls_merge(&text, 1, &status, &error);
     CHECK(status == NULL);
 })
+TRY(wmtls_retire_in_fleet, {
+    CHECK(wmtls_retire_in_fleet(dispatcher, identity, text, false, &error) != WMTLS_OK);
+})
 TRY(wmtls_delivery_new, { consume_delivery(wmtls_delivery_new(endpoint, text, strlen(text))); })
 TRY(wmtls_body_new, {
     wmtls_body *body = wmtls_body_new(text, strlen(text));
@@ -482,6 +485,7 @@ static const struct {
     ENTRY(wmtls_rotation_status_of),
     ENTRY(wmtls_dispatcher_process_status),
     ENTRY(wmtls_merge),
+    ENTRY(wmtls_retire_in_fleet),
     ENTRY(wmtls_delivery_new),
     ENTRY(wmtls_body_new),
     ENTRY(wmtls_delivery_id),
