@@ -25,7 +25,6 @@ def fleet(shared: redis.Redis) -> dict[str, Any]:
     return wm.merge(text.decode() for text in shared.hvals(KEY))
 
 
-def needed_by(known: dict[str, Any], identity: str) -> list[str]:
-    """Returns the processes that present an identity, and the consumers that accepted it last."""
-    needs = known["identities"].get(identity, {"wanted_by": [], "accepted_by": []})
-    return [*needs["wanted_by"], *needs["accepted_by"]]
+def retire(dispatcher: wm.Dispatcher, previous: wm.Identity, shared: redis.Redis) -> None:
+    """Retires an identity in this process, if no process of the fleet needs it."""
+    dispatcher.retire(previous, fleet=fleet(shared))

@@ -28,6 +28,10 @@ pub fn dispatcher_retire(
     dispatcher: Handle<Dispatcher>,
     identity: Handle<Identity>,
     force: bool,
+    fleet: Option<String>,
 ) -> CallResult<Vec<String>> {
-    guarded(|| dispatcher.0.retire(&identity.0, force))
+    guarded(|| match fleet {
+        None => dispatcher.0.retire(&identity.0, force),
+        Some(fleet) => dispatcher.0.retire_in_fleet(&identity.0, &fleet, force),
+    })
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { merge } from 'webhook-mtls'
+import { Identity, merge } from 'webhook-mtls'
 import { Lab } from 'webhook-mtls/testing'
 
 test('the statuses of two processes are merged', async (t) => {
@@ -39,4 +39,41 @@ test('what is no status is refused', async (t) => {
   }
   // 1000 endpoints take more than the limit of other texts.
   assert.deepEqual(merge([status + ' '.repeat(200_000)]).consumers, {})
+})
+
+test('an identity is retired if no process of the fleet needs it', async (t) => {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const acme = await lab.consumer('acme')
+  const [one, two] = [lab.dispatcher(), lab.dispatcher()]
+  await two.deliver(two.endpoint('acme', acme.url, { pins: null }), '{}')
+  const merged = () => merge([JSON.stringify(two.processStatus('two'))])
+  const refused = (kind, context) => (error) => {
+    assert.equal(error.kind, kind)
+    for (const [key, value] of Object.entries(context)) assert.deepEqual(error.context[key], value)
+    return true
+  }
+  const needed = { processes: ['two'], consumers: ['acme'] }
+  for (const fleet of [merged(), JSON.stringify(merged())]) {
+    assert.throws(
+      () => one.retire(lab.identity, { force: true, fleet }), refused('identity_in_use', needed))
+  }
+  // This process alone has no endpoint that depends.
+  assert.deepEqual(one.retire(lab.identity, { fleet: undefined }), [])
+
+  const { certPem, keyPem } = lab.authority.issue('second')
+  two.endpoint('acme', acme.url, { pins: null, identity: Identity.fromPem(certPem, keyPem) })
+  const fleet = merged()
+  assert.throws(() => one.retire(lab.identity, { fleet }), refused('identity_in_use', needed))
+  assert.deepEqual(one.retire(lab.identity, { force: true, fleet }), ['acme'])
+  fleet.processes[0].at_ms -= 600_000
+  assert.throws(
+    () => one.retire(lab.identity, { force: true, fleet }),
+    refused('option_invalid', { option: 'fleet', cause: 'status_outdated', processes: ['two'] }))
+  const cyclic = {}
+  cyclic.processes = cyclic
+  for (const wrong of [null, 1, '{', {}, [], Buffer.from('{}'), cyclic, { schema: 1n }]) {
+    assert.throws(
+      () => one.retire(lab.identity, { fleet: wrong }), refused('option_invalid', { option: 'fleet' }))
+  }
 })

@@ -234,7 +234,7 @@ async function tryAll() {
   const camel = (name) => name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase())
   const keys = [
     ...new Set(options.map(({ name, kind }) => camel(name) + (kind === 'duration' ? 'Ms' : ''))),
-    'passphrase', 'intermediates', 'crls', 'distrusted', 'serverName', 'at', 'signal', 'force',
+    'passphrase', 'intermediates', 'crls', 'distrusted', 'serverName', 'at', 'signal', 'force', 'fleet',
     'preset', 'allow', 'deny', 'nat64', 'attempt', 'noSuch',
   ]
   const lab = await testing.Lab.start()

@@ -3,7 +3,7 @@ import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointArguments, type EndpointOptions } from './endpoint'
 import { errorOf, unwrap, wrongType } from './error'
 import { events, EventSource, expiries, REGISTER, type Event, type Expiry } from './event'
-import { processStatus, type ProcessStatus } from './fleet'
+import { mergedStatus, processStatus, type FleetStatus, type ProcessStatus } from './fleet'
 import { body as bodyOf, flag, Options, text, type Body } from './options'
 import { Identity } from './identity'
 import { Outcomes, type DeliverManyOptions, type Delivery } from './many'
@@ -364,17 +364,26 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
    * Stops the use of a previous identity, for example before its certificate is revoked.
    *
    * @param identity a previous identity; the current one cannot be retired
-   * @param options `force`: retire it even if consumers depend on it because they accepted it last
+   * @param options `force`: retire it even if consumers depend on it because they accepted it last.
+   * `fleet`: what `merge` returned for the statuses of all processes, or its JSON text. The identity is
+   * then retired only if no process of the fleet needs it. The status of each may be at most five
+   * minutes old, and at most a minute ahead of our clock, also with `force`. Each process that may
+   * present the identity makes this call; it takes effect in its own process. Without `fleet`, this
+   * process alone is asked.
    * @returns the consumers that depended on it; empty without `force`
-   * @throws {WebhookMtlsError} `identity_in_use`, whose context lists the `consumers`, or
-   * `handle_closed`
+   * @throws {WebhookMtlsError} `identity_in_use`, whose context lists the `consumers` and, of a fleet,
+   * the `processes`; `option_invalid` if `fleet` is no merged status or a status in it is too old or of
+   * a time to come; `handle_closed` or `clock_implausible`
    */
-  retire(identity: Identity, options?: { force?: boolean | undefined }): string[] {
-    const parsed = new Options(options, [], ['force'])
+  retire(
+    identity: Identity,
+    options?: { force?: boolean | undefined; fleet?: FleetStatus | string | undefined },
+  ): string[] {
+    const parsed = new Options(options, [], ['force', 'fleet'])
     const force = parsed.optional('force', flag) ?? false
-    return unwrap(
-      native.dispatcherRetire(this.#handle, Identity.handle('identity', identity), force),
-    )
+    const fleet = parsed.optional('fleet', mergedStatus)
+    const handle = Identity.handle('identity', identity)
+    return unwrap(native.dispatcherRetire(this.#handle, handle, force, fleet))
   }
 
   /** @internal */

@@ -1,6 +1,6 @@
 import { unwrap } from './error'
 import { native, type CallResult } from './native'
-import { texts } from './options'
+import { jsonText, text, texts } from './options'
 
 /**
  * The status of one process, which can be serialized as JSON. Its names are those of all languages;
@@ -61,7 +61,7 @@ export interface FleetConsumer {
   readonly unknown_to: readonly string[]
 }
 
-/** Who needs one of our identities. Retire one that no process wants and no consumer accepted last. */
+/** Who needs one of our identities. `Dispatcher.retire` refuses to retire one that is needed. */
 export interface FleetIdentity {
   /** The processes that present it. */
   readonly wanted_by: readonly string[]
@@ -82,6 +82,11 @@ export interface FleetExpiry {
 /** @internal */
 export function processStatus(result: CallResult<string>): ProcessStatus {
   return JSON.parse(unwrap(result)) as ProcessStatus
+}
+
+/** @internal Returns the JSON text of a merged status: the object of `merge`, or its text from a store. */
+export function mergedStatus(option: string, value: unknown): string {
+  return typeof value === 'string' ? text(option, value, 'status') : jsonText(option, value, 'status')
 }
 
 /**

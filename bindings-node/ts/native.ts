@@ -225,7 +225,12 @@ interface Native {
   dispatcherRotationStatus(dispatcher: Handle): CallResult<string>
   dispatcherProcessStatus(dispatcher: Handle, process: string): CallResult<string>
   merge(statuses: string[]): CallResult<string>
-  dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): CallResult<string[]>
+  dispatcherRetire(
+    dispatcher: Handle,
+    identity: Handle,
+    force: boolean,
+    fleet: string | undefined,
+  ): CallResult<string[]>
   verifierOnEvent(verifier: Handle, listener: (json: string) => void): CallResult<void>
   verifierReload(verifier: Handle): CallResult<string>
   verifierExpiries(verifier: Handle): CallResult<string>

@@ -215,8 +215,8 @@ function pairs(option: string, value: unknown): [string, string][] {
   return Object.entries(value).map(([name, item]) => pair(name, item))
 }
 
-/** Returns the JSON text of an object. */
-function jsonText(option: string, value: unknown): string {
+/** @internal Returns the JSON text of an object. */
+export function jsonText(option: string, value: unknown, sort: Sort = 'text'): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrongType(option, 'an object of JSON values', value)
   }
@@ -226,7 +226,7 @@ function jsonText(option: string, value: unknown): string {
   } catch {
     // A cycle or a BigInt.
   }
-  return text(option, json ?? '')
+  return text(option, json ?? '', sort)
 }
 
 /**

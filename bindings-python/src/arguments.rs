@@ -15,7 +15,7 @@ use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt};
 use pyo3::types::{PyMapping, PyString, PyTuple};
 use webhook_mtls::Error;
-use webhook_mtls::bindings::limits::{Limit, Tally};
+use webhook_mtls::bindings::limits::{self, Limit, Tally};
 
 use crate::error::BindingError;
 use crate::json;
@@ -118,6 +118,17 @@ pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String
 pub fn json_text(name: &str, value: &Bound<'_, PyAny>) -> Result<String, BindingError> {
     let fault = || wrong_type(name, "a dict of JSON values", value);
     let json = if value.is_instance_of::<PyDict>() { json::from_python(value) } else { None };
+    Ok(json.ok_or_else(fault)?.to_string())
+}
+
+/// Reads a merged status as JSON text: the dict of `merge`, or its text from a store.
+pub fn merged_status(name: &str, value: &Bound<'_, PyAny>) -> Result<String, BindingError> {
+    if value.is_instance_of::<PyString>() {
+        return text(name, value);
+    }
+    let fault = || wrong_type(name, "the dict of a merged status, or its JSON text", value);
+    let is_dict = value.is_instance_of::<PyDict>();
+    let json = if is_dict { json::from_python_within(value, limits::LIST) } else { None };
     Ok(json.ok_or_else(fault)?.to_string())
 }
 

@@ -6,7 +6,9 @@ use webhook_mtls::bindings::runtime;
 use webhook_mtls::diagnosis::DiagnosisOptions;
 use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions};
 
-use crate::arguments::{body as payload, duration, noun, reject_unknown, text, wrong_type};
+use crate::arguments::{
+    body as payload, duration, merged_status, noun, reject_unknown, text, wrong_type,
+};
 use crate::boundary::{guard, interruptible, wait};
 use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
@@ -469,24 +471,37 @@ impl Dispatcher {
     /// Args:
     ///     identity: a previous identity. The current identity cannot be retired.
     ///     force: retires it even if it is the one that some consumers accepted last.
+    ///     fleet: what `merge` returned for the statuses of all processes, or its JSON text. The
+    ///         identity is then retired only if no process of the fleet needs it. The status of each
+    ///         may be at most five minutes old, and at most a minute ahead of our clock, also with
+    ///         `force`. Each process that may present the identity makes this call; it takes effect
+    ///         in its own process. Without `fleet`, this process alone is asked.
     ///
     /// Returns:
     ///     The consumers that depended on it. The list is empty unless `force` is true.
     ///
     /// Raises:
-    ///     ConfigError: `identity_in_use`, whose context lists the `consumers`, or `handle_closed`.
+    ///     ConfigError: `identity_in_use`, whose context lists the `consumers` and, of a fleet, the
+    ///         `processes`; `option_invalid` if `fleet` is no merged status or a status in it is too
+    ///         old or of a time to come; `handle_closed` or `clock_implausible`.
     #[pyo3(
-        signature = (identity, *, force = false),
-        text_signature = "($self, identity, *, force=False)"
+        signature = (identity, *, force = false, fleet = None),
+        text_signature = "($self, identity, *, force=False, fleet=None)"
     )]
     fn retire(
         &self,
         identity: &Bound<'_, PyAny>,
         force: bool,
+        fleet: Option<&Bound<'_, PyAny>>,
     ) -> Result<Vec<String>, BindingError> {
         guard(|| {
             let identity: &Identity = noun("identity", "an Identity", identity)?;
-            Ok(self.0.retire(&identity.0, force)?)
+            Ok(match fleet {
+                None => self.0.retire(&identity.0, force)?,
+                Some(fleet) => {
+                    self.0.retire_in_fleet(&identity.0, &merged_status("fleet", fleet)?, force)?
+                }
+            })
         })
     }
 

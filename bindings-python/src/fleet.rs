@@ -11,7 +11,8 @@ use crate::json;
 ///
 /// Where they disagree, the merged status has the identity that is still needed, the earlier date
 /// and the worse circuit. `identities` has, for each of our identities, the processes that want it
-/// and the consumers that accepted it last: retire one only if both are empty, or it is not there.
+/// and the consumers that accepted it last: `Dispatcher.retire` refuses to retire one that is
+/// needed.
 ///
 /// Args:
 ///     statuses: the JSON text of `Dispatcher.process_status` of each process.

@@ -80,7 +80,14 @@ pub fn instant(value: &Value) -> SystemTime {
 /// Converts a Python object to a JSON value. Returns `None` if it has no JSON form, or exceeds the
 /// size limit of an error.
 pub fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
-    JsonReader { room: limits::ERROR }.value(value, MAX_DEPTH)
+    from_python_within(value, limits::ERROR)
+}
+
+/// As [`from_python`], with another limit.
+///
+/// * `room`: the number of bytes that may be read.
+pub fn from_python_within(value: &Bound<'_, PyAny>, room: usize) -> Option<Value> {
+    JsonReader { room }.value(value, MAX_DEPTH)
 }
 
 /// A reader of untrusted Python objects, with a size limit.

@@ -1,6 +1,7 @@
 """The statuses of several processes as one. The shared vectors have the rules."""
 
 import json
+from typing import Any
 
 import pytest
 import redis
@@ -51,6 +52,40 @@ def test_what_is_no_status_is_refused(lab: Lab) -> None:
     assert wm.merge([status + " " * 200_000])["consumers"] == {}
 
 
+def test_an_identity_is_retired_if_no_process_of_the_fleet_needs_it(lab: Lab) -> None:
+    acme = lab.consumer("acme")
+    issued = lab.authority.issue("second")
+    following = wm.Identity.from_pem(issued.cert_pem, issued.key_pem)
+    with lab.dispatcher() as one, lab.dispatcher() as two:
+        two.deliver(two.endpoint("acme", acme.url, pins=None), b"{}")
+        fleet = wm.merge(json.dumps(it.process_status(name)) for it, name in ((two, "two"),))
+        for shape in (fleet, json.dumps(fleet)):
+            with pytest.raises(wm.ConfigError) as refused:
+                one.retire(lab.identity, force=True, fleet=shape)
+            assert refused.value.kind == "identity_in_use"
+            assert refused.value.context["processes"] == ["two"]
+            assert refused.value.context["consumers"] == ["acme"]
+        # This process alone has no endpoint that depends.
+        assert one.retire(lab.identity, fleet=None) == []
+
+        two.endpoint("acme", acme.url, pins=None, identity=following)
+        fleet = wm.merge([json.dumps(two.process_status("two"))])
+        with pytest.raises(wm.ConfigError) as refused:
+            one.retire(lab.identity, fleet=fleet)
+        assert refused.value.context["consumers"] == ["acme"]
+        assert one.retire(lab.identity, force=True, fleet=fleet) == ["acme"]
+        fleet["processes"][0]["at_ms"] -= 600_000
+        with pytest.raises(wm.ConfigError) as refused:
+            one.retire(lab.identity, force=True, fleet=fleet)
+        assert refused.value.context["cause"] == "status_outdated"
+        cyclic: dict[str, Any] = {}
+        cyclic["processes"] = cyclic
+        for wrong in (b"{}", "{", {}, [], 1, {"schema": object()}, cyclic, {1: 2}):
+            with pytest.raises(wm.ConfigError) as refused:
+                one.retire(lab.identity, fleet=wrong)  # type: ignore[arg-type]
+            assert refused.value.context["option"] == "fleet"
+
+
 @pytest.mark.slow
 @pytest.mark.runtime
 def test_an_identity_is_needed_until_the_last_process_has_the_next_one(lab: Lab) -> None:
@@ -67,16 +102,14 @@ def test_an_identity_is_needed_until_the_last_process_has_the_next_one(lab: Lab)
         for dispatcher, name in ((one, "one"), (two, "two")):
             dispatcher.deliver(dispatcher.endpoint("acme", acme.url, pins=None), b"{}")
             shares.publish(dispatcher, name, shared)
-        (previous,) = shares.fleet(shared)["identities"]
-
         renewed = one.endpoint("acme", acme.url, pins=None, identity=following)
         one.deliver(renewed, b"{}")
         shares.publish(one, "one", shared)
-        known = shares.fleet(shared)
-        assert known["consumers"]["acme"]["state"] == "previous"
-        assert shares.needed_by(known, previous) == ["two", "acme"]
+        assert shares.fleet(shared)["consumers"]["acme"]["state"] == "previous"
+        with pytest.raises(wm.ConfigError) as refused:
+            shares.retire(one, lab.identity, shared)
+        assert refused.value.context["processes"] == ["two"]
 
         shares.withdraw("two", shared)
-        known = shares.fleet(shared)
-        assert known["consumers"]["acme"]["state"] == "current"
-        assert shares.needed_by(known, previous) == []
+        assert shares.fleet(shared)["consumers"]["acme"]["state"] == "current"
+        shares.retire(one, lab.identity, shared)

@@ -347,7 +347,8 @@ def merge(statuses: Iterable[str]) -> dict[str, Any]:
 
     Where they disagree, the merged status has the identity that is still needed, the earlier date
     and the worse circuit. `identities` has, for each of our identities, the processes that want it
-    and the consumers that accepted it last: retire one only if both are empty, or it is not there.
+    and the consumers that accepted it last: `Dispatcher.retire` refuses to retire one that is
+    needed.
 
     Args:
         statuses: the JSON text of `Dispatcher.process_status` of each process.
@@ -1233,18 +1234,31 @@ class Dispatcher:
         Raises:
             ConfigError: `option_invalid` or `clock_implausible`.
         """
-    def retire(self, identity: Identity, *, force: bool = False) -> list[str]:
+    def retire(
+        self,
+        identity: Identity,
+        *,
+        force: bool = False,
+        fleet: dict[str, Any] | str | None = None,
+    ) -> list[str]:
         """Stops presenting a previous identity, for instance before its certificate is revoked.
 
         Args:
             identity: a previous identity. The current identity cannot be retired.
             force: retires it even if it is the one that some consumers accepted last.
+            fleet: what `merge` returned for the statuses of all processes, or its JSON text. The
+                identity is then retired only if no process of the fleet needs it. The status of each
+                may be at most five minutes old, and at most a minute ahead of our clock, also with
+                `force`. Each process that may present the identity makes this call; it takes effect
+                in its own process. Without `fleet`, this process alone is asked.
 
         Returns:
             The consumers that depended on it. The list is empty unless `force` is true.
 
         Raises:
-            ConfigError: `identity_in_use`, whose context lists the `consumers`, or `handle_closed`.
+            ConfigError: `identity_in_use`, whose context lists the `consumers` and, of a fleet, the
+                `processes`; `option_invalid` if `fleet` is no merged status or a status in it is too
+                old or of a time to come; `handle_closed` or `clock_implausible`.
         """
     def as_async(self) -> AsyncDispatcher:
         """Returns an `AsyncDispatcher` that shares the endpoints and connections."""
