@@ -1,4 +1,5 @@
-//! `check`: the six questions of the debugging checklist, for every endpoint of a fleet.
+//! `check`: the six questions of the debugging checklist, for every endpoint of a fleet. With `--fleet`, what
+//! its processes know.
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use crate::console::Console;
 use crate::diagnose::exit as exit_of;
 use crate::exit::{Exit, Failure};
 use crate::fleet::{self, Entry, worst};
+use crate::fleet_status;
 use crate::screen::{Mark, Screen};
 
 /// A question of the checklist: its name, its column, what a person reads, and the checks that answer it.
@@ -68,8 +70,12 @@ const QUESTIONS: [Question; 6] = [
 pub(crate) fn command() -> Command {
     Command::new("check")
         .about("Answer the debugging checklist for a fleet, with an exit code for CI")
-        .arg(value("config", "FILE", "The endpoints of the fleet (TOML)").required(true))
-        .arg(request())
+        .arg(
+            value("config", "FILE", "The endpoints of the fleet (TOML), which are asked")
+                .required_unless_present("fleet"),
+        )
+        .arg(value("fleet", "FILE", "The merged status of the processes (JSON), or - for standard input"))
+        .arg(request().requires("config"))
         .arg(strict_option())
         .arg(json_option())
         .after_help(
@@ -77,9 +83,13 @@ pub(crate) fn command() -> Command {
              without a payload: a server that requests a certificate and does not require it, or that judges \
              ours late, shows it only then.
 
+With --fleet, four questions go to what `merge` of the library made of the statuses of all processes: is each \
+status fresh, is a circuit open, which consumers are behind, and which identities are still needed.
+
 Examples:
   webhook-mtls check --config fleet.toml
-  webhook-mtls check --config fleet.toml --request head --strict --json",
+  webhook-mtls check --config fleet.toml --request head --strict --json
+  webhook-mtls check --fleet status.json --strict",
         )
 }
 
@@ -93,11 +103,12 @@ fn request() -> Arg {
         .hide_default_value(true)
 }
 
-/// The answer for one endpoint.
-struct Answer {
-    consumer: String,
-    status: CheckStatus,
-    summary: String,
+/// One answer to a question.
+pub(crate) struct Answer {
+    /// The consumer, or what else the question is about.
+    pub(crate) name: String,
+    pub(crate) status: CheckStatus,
+    pub(crate) summary: String,
 }
 
 impl Answer {
@@ -109,11 +120,34 @@ impl Answer {
 }
 
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let file = text(matches, "config").unwrap_or_default();
+    let is_strict = matches.get_flag("strict");
+    let asked = match text(matches, "fleet") {
+        Some(file) => fleet_status::questions(file, console)?.into(),
+        None => Vec::new(),
+    };
+    let Some(file) = text(matches, "config") else {
+        let exit = fleet_status::exit(&asked, is_strict);
+        return shown(&[], &asked, exit, matches, console);
+    };
+    let answers = answers(file, matches, console)?;
+    let exits = answers.iter().map(|(_, exit)| *exit);
+    let exit = worst(exits.chain([fleet_status::exit(&asked, is_strict)]));
+    shown(&answers, &asked, exit, matches, console)
+}
+
+/// The answers for an endpoint, and its exit.
+type Answers = ([Answer; 6], Exit);
+
+/// Asks the consumers of a file.
+fn answers(
+    file: &str,
+    matches: &ArgMatches,
+    console: &mut Console<'_>,
+) -> Result<Vec<Answers>, Failure> {
     let is_strict = matches.get_flag("strict");
     let request = text(matches, "request").filter(|request| *request != DECLINED);
     let entries = fleet::read(file, request, console)?;
-    let mut answers: Vec<Option<([Answer; 6], Exit)>> = entries.iter().map(|_| None).collect();
+    let mut answers: Vec<Option<Answers>> = entries.iter().map(|_| None).collect();
     fleet::each(&entries, console, |at, entry, report| {
         let six = QUESTIONS.each_ref().map(|question| answer(question, entry, report));
         let warns = six.iter().any(|answer| answer.status == CheckStatus::Warning);
@@ -123,34 +157,55 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
         };
         answers[at] = Some((six, exit));
     })?;
-    let answers: Vec<([Answer; 6], Exit)> = answers.into_iter().flatten().collect();
-    let exit = worst(answers.iter().map(|(_, exit)| *exit));
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// Shows the answers. There are none of endpoints if the command has no file of them.
+fn shown(
+    answers: &[Answers],
+    asked: &[fleet_status::Question],
+    exit: Exit,
+    matches: &ArgMatches,
+    console: &mut Console<'_>,
+) -> Result<Exit, Failure> {
+    let has_endpoints = matches.contains_id("config");
     if is_json(matches) {
-        console.print_json(&to_json(&answers, exit))?;
+        let questions = if has_endpoints { questions_json(answers) } else { Vec::new() };
+        console.print_json(&json!({
+            "schema": SCHEMA,
+            "command": "check",
+            "ok": exit == Exit::Well,
+            "exit": exit.code(),
+            "questions": questions,
+            "fleet": fleet_status::to_json(asked),
+        }))?;
         return Ok(exit);
     }
     let mut screen = Screen::new(console);
-    // In a narrow window, the questions below name the endpoints that are not well.
-    if screen.fits_table(QUESTIONS.len()) {
-        table(&answers, &mut screen);
+    if has_endpoints {
+        // In a narrow window, the questions below name the endpoints that are not well.
+        if screen.fits_table(QUESTIONS.len()) {
+            table(answers, &mut screen);
+        }
+        for (at, Question { column, title, .. }) in QUESTIONS.iter().enumerate() {
+            show(column, title, answers.iter().map(|(six, _)| &six[at]), &mut screen);
+        }
     }
-    for (at, question) in QUESTIONS.iter().enumerate() {
-        show(question, answers.iter().map(|(six, _)| &six[at]), &mut screen);
-    }
+    fleet_status::show(asked, &mut screen);
     let text = screen.finish();
     console.print(&text)?;
     Ok(exit)
 }
 
 /// Shows a row for each endpoint. Of a fleet that does not fit one screen, those that are well are counted.
-fn table(answers: &[([Answer; 6], Exit)], screen: &mut Screen) {
+fn table(answers: &[Answers], screen: &mut Screen) {
     screen.heading("", &QUESTIONS.each_ref().map(|question| question.column));
     let is_unwell = |six: &[Answer; 6]| six.iter().any(|answer| !is_well(answer.status));
     let fits = answers.len() <= MOST;
     let shown = answers.iter().filter(|(six, _)| fits || is_unwell(six)).take(MOST);
     let mut rows = 0;
     for (six, _) in shown {
-        screen.row(&six[0].consumer, &six.each_ref().map(|answer| mark(answer.status)));
+        screen.row(&six[0].name, &six.each_ref().map(|answer| mark(answer.status)));
         rows += 1;
     }
     let well = answers.iter().filter(|(six, _)| !is_unwell(six)).count();
@@ -174,7 +229,7 @@ fn mark(status: CheckStatus) -> Mark {
 }
 
 fn answer(question: &Question, entry: &Entry, report: &Report) -> Answer {
-    let consumer = entry.consumer.clone();
+    let name = entry.consumer.clone();
     let results = question.checks.iter().filter_map(|check| report.check(*check));
     let worst = results.max_by_key(|result| rank(result.status()));
     let (status, summary) = match worst {
@@ -186,7 +241,7 @@ fn answer(question: &Question, entry: &Entry, report: &Report) -> Answer {
         && is_well(status)
         && !summary.contains("the next key is staged");
     let status = if is_unstaged { CheckStatus::Warning } else { status };
-    Answer { consumer, status, summary }
+    Answer { name, status, summary }
 }
 
 fn rank(status: CheckStatus) -> u8 {
@@ -199,9 +254,10 @@ fn rank(status: CheckStatus) -> u8 {
     }
 }
 
-/// Shows how many endpoints are well in one question, and the others by name.
-fn show<'a>(
-    question: &Question,
+/// Shows how many answers to a question are well, and the others by name.
+pub(crate) fn show<'a>(
+    column: &str,
+    title: &str,
     answers: impl Iterator<Item = &'a Answer> + Clone,
     screen: &mut Screen,
 ) {
@@ -209,13 +265,13 @@ fn show<'a>(
     let unwell = answers.filter(|answer| !is_well(answer.status));
     let worst = unwell.clone().max_by_key(|answer| rank(answer.status));
     let bad = unwell.clone().count();
-    let title = format!("{}: {}: {} of {count}", question.column, question.title, count - bad);
+    let title = format!("{column}: {title}: {} of {count}", count - bad);
     screen.mark(worst.map_or(Mark::Ok, |answer| mark(answer.status)), &title);
     // Another question has the fault that ended the diagnosis of the others.
     let told = unwell.filter(|answer| !answer.is_unreached());
     let count = told.clone().count();
     for answer in told.take(MOST) {
-        screen.note(&format!("{}: {}", answer.consumer, answer.summary));
+        screen.note(&format!("{}: {}", answer.name, answer.summary));
     }
     if count > MOST {
         screen.note(&format!("and {} more", count - MOST));
@@ -225,8 +281,8 @@ fn show<'a>(
     }
 }
 
-fn to_json(answers: &[([Answer; 6], Exit)], exit: Exit) -> Value {
-    let questions: Vec<Value> = QUESTIONS
+fn questions_json(answers: &[Answers]) -> Vec<Value> {
+    QUESTIONS
         .iter()
         .enumerate()
         .map(|(at, question)| {
@@ -235,7 +291,7 @@ fn to_json(answers: &[([Answer; 6], Exit)], exit: Exit) -> Value {
                 .map(|(six, _)| &six[at])
                 .map(|answer| {
                     json!({
-                        "consumer": answer.consumer,
+                        "consumer": answer.name,
                         "status": answer.status.name(),
                         "summary": answer.summary,
                     })
@@ -243,12 +299,5 @@ fn to_json(answers: &[([Answer; 6], Exit)], exit: Exit) -> Value {
                 .collect();
             json!({ "name": question.name, "title": question.title, "endpoints": endpoints })
         })
-        .collect();
-    json!({
-        "schema": SCHEMA,
-        "command": "check",
-        "ok": exit == Exit::Well,
-        "exit": exit.code(),
-        "questions": questions,
-    })
+        .collect()
 }

@@ -13,6 +13,7 @@ mod diagnose;
 mod exit;
 mod files;
 mod fleet;
+mod fleet_status;
 mod inspect;
 mod issuing;
 mod lab;

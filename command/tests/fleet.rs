@@ -1,10 +1,13 @@
-//! `diagnose --config` and `check`: a fleet of receivers of the testing kit.
+//! `diagnose --config` and `check`: a fleet of receivers of the testing kit. `check --fleet`: statuses of
+//! processes.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use webhook_mtls::bindings::fleet::now_millis;
+use webhook_mtls::endpoint::merge;
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls_command::{Console, run};
 
@@ -42,14 +45,55 @@ impl Place {
         let file = self.files.join("fleet.toml");
         fs::write(&file, content).expect("a file");
         let file = file.display().to_string();
-        let arguments = ["webhook-mtls", verb, "--config", &file];
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let mut console = Console::new(std::io::empty(), &mut output, &mut errors, |_| None);
-        let code = run(arguments.iter().chain(more).map(Into::into), &mut console);
-        drop(console);
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        (code, text(output), text(errors))
+        ran(&[&["webhook-mtls", verb, "--config", &file], more].concat(), "")
     }
+}
+
+/// Runs the command. Returns the exit code, the output and the errors.
+fn ran(arguments: &[&str], input: &str) -> (u8, String, String) {
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut console = Console::new(input.as_bytes(), &mut output, &mut errors, |_| None);
+    let code = run(arguments.iter().map(Into::into), &mut console);
+    drop(console);
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (code, text(output), text(errors))
+}
+
+/// Runs `check --fleet` on what these processes say.
+fn checked(statuses: &[Value], more: &[&str]) -> (u8, String, String) {
+    let fleet = merge(statuses.iter().map(ToString::to_string)).expect("a merged status");
+    let arguments = [&["webhook-mtls", "check", "--fleet", "-"], more].concat();
+    ran(&arguments, &fleet.to_string())
+}
+
+fn on_one_line(output: &str) -> String {
+    output.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a process says that presents one identity, and of which acme has accepted another one.
+fn status(process: &str, wanted: &str, accepted: Option<&str>, circuit: &str) -> Value {
+    let state = match accepted {
+        None => "unknown",
+        Some(accepted) if accepted == wanted => "current",
+        Some(_) => "previous",
+    };
+    let until = (circuit == "open").then(|| now_millis() + 60_000);
+    json!({
+        "schema": 1,
+        "process": process,
+        "at_ms": now_millis(),
+        "consumers": { "acme": {
+            "rotation": {
+                "wanted": wanted, "accepted": accepted, "accepted_at_ms": accepted.map(|_| 1000),
+                "state": state, "pin": null, "pin_slot": null,
+            },
+            "endpoint": {
+                "pin_seen": null, "pins_never_seen": [], "peer_not_after_ms": null,
+                "identity_accepted": accepted, "circuit": circuit, "circuit_open_until_ms": until,
+            },
+        } },
+        "expiries": [],
+    })
 }
 
 impl Drop for Place {
@@ -127,6 +171,127 @@ fn the_checklist_answers_six_questions_for_a_fleet() {
     let (code, output, _) = place.run("check", &content, &[]);
     assert_eq!(code, 1, "{output}");
     assert!(output.contains("✗ fault") && output.contains("1 of 2"), "{output}");
+}
+
+#[test]
+fn a_fleet_without_a_rotation_and_an_open_circuit_is_well() {
+    let well =
+        [status("web-1", "new", Some("new"), "closed"), status("web-2", "new", None, "closed")];
+    let (code, output, errors) = checked(&well, &["--strict"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+    assert_eq!(output.matches("✓ ok").count(), 4, "{output}");
+    let (code, output, _) = checked(&well, &["--json"]);
+    let value = json(&output);
+    assert_eq!((code, &value["questions"]), (0, &json!([])), "{output}");
+    let of = |question: usize| &value["fleet"][question]["answers"][0];
+    assert_eq!(of(0)["name"], "web-1");
+    assert_eq!((&of(1)["name"], &of(1)["status"]), (&json!("acme"), &json!("passed")));
+    assert_eq!(of(3)["summary"], "presented by web-1, web-2; accepted last by acme");
+}
+
+#[test]
+fn an_open_circuit_in_one_process_is_a_fault_of_the_consumer() {
+    let statuses =
+        |circuit| [status("web-1", "new", None, "closed"), status("web-2", "new", None, circuit)];
+    let (code, output, _) = checked(&statuses("open"), &[]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("✗ fault     circuits: no circuit is open: 0 of 1"), "{output}");
+    assert!(output.contains("acme: open in web-2, until 2"), "{output}");
+    let (code, output, _) = checked(&statuses("half_open"), &[]);
+    assert_eq!(code, 0, "{output}");
+    let (code, output, _) = checked(&statuses("half_open"), &["--strict"]);
+    assert_eq!(code, 4, "{output}");
+    assert!(output.contains("acme: half_open in web-2"), "{output}");
+}
+
+#[test]
+fn a_rotation_that_is_not_complete_is_a_warning() {
+    // One process has not read the new files.
+    let late = [
+        status("web-1", "new", Some("new"), "closed"),
+        status("web-2", "old", Some("old"), "closed"),
+    ];
+    let behind = [status("web-1", "new", Some("old"), "closed")];
+    for (statuses, words) in [
+        (
+            &late[..],
+            [
+                "acme: processes present different identities: new by web-1; old by web-2",
+                "identities: no rotation needs two identities: 0 of 2",
+                "old: presented by web-2; accepted last by acme",
+            ],
+        ),
+        (
+            &behind[..],
+            [
+                "acme: accepted an earlier identity last: old as seen by web-1",
+                "old: presented by no process; accepted last by acme",
+                "new: presented by web-1; accepted last by no consumer",
+            ],
+        ),
+    ] {
+        let (code, output, _) = checked(statuses, &[]);
+        assert_eq!(code, 0, "{output}");
+        let line = on_one_line(&output);
+        for word in words {
+            assert!(line.contains(word), "{word}: {output}");
+        }
+        assert_eq!(checked(statuses, &["--strict"]).0, 4);
+    }
+    let (code, output, _) = checked(&[status("web-1", "new", None, "closed")], &["--strict"]);
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("acme: no process has seen an answer"), "{output}");
+}
+
+#[test]
+fn an_old_status_is_our_fault() {
+    for (shift, word) in [(-600_000, "too old"), (600_000, "ahead of the clock")] {
+        let mut untimely = status("web-2", "new", None, "open");
+        untimely["at_ms"] = (now_millis() + shift).into();
+        let statuses = [status("web-1", "new", None, "closed"), untimely];
+        let (code, output, _) = checked(&statuses, &[]);
+        assert_eq!(code, 3, "{output}");
+        let line = on_one_line(&output);
+        assert!(line.contains("web-2: its status is from") && line.contains(word), "{output}");
+        assert!(line.contains("lately: 1 of 2"), "{output}");
+    }
+}
+
+#[test]
+fn both_files_are_answered_at_once() {
+    let place = Place::new("both");
+    let acme = place.consumer("acme");
+    let file = place.files.join("status.json").display().to_string();
+    let fleet = merge([status("web-1", "new", None, "open").to_string()]).expect("merged");
+    fs::write(&file, fleet.to_string()).expect("a file");
+    let content = place.defaults() + &endpoint("acme", &acme, "");
+    let (code, output, _) = place.run("check", &content, &["--fleet", &file, "--json"]);
+    let value = json(&output);
+    let count = |key: &str| value[key].as_array().map(Vec::len);
+    assert_eq!((code, count("questions"), count("fleet")), (1, Some(6), Some(4)), "{output}");
+    let (_, output, _) = place.run("check", &content, &["--fleet", &file]);
+    assert!(output.contains("requires: ") && output.contains("circuits: "), "{output}");
+}
+
+#[test]
+fn a_file_that_is_no_merged_status_is_refused() {
+    let of_one = status("web-1", "new", None, "closed").to_string();
+    for (input, word) in
+        [("{", "not JSON"), ("{}", "no field schema"), (&of_one, "no field processes")]
+    {
+        let (code, output, errors) = ran(&["webhook-mtls", "check", "--fleet", "-"], input);
+        assert_eq!((code, output.as_str()), (2, ""), "{errors}");
+        let line = on_one_line(&errors);
+        assert!(line.contains("--fleet") && line.contains(word), "{word}: {errors}");
+    }
+    let (code, _, errors) = ran(&["webhook-mtls", "check", "--fleet", "missing.json"], "");
+    assert_eq!(code, 3, "{errors}");
+    // Without endpoints, no request is made.
+    let (code, _, errors) =
+        ran(&["webhook-mtls", "check", "--fleet", "-", "--request", "head"], &of_one);
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("--config"), "{errors}");
+    assert_eq!(ran(&["webhook-mtls", "check"], "").0, 2);
 }
 
 #[test]

@@ -185,6 +185,20 @@ fn proxy_config_prints_what_the_page_says() {
 }
 
 #[test]
+fn check_prints_what_the_page_says() {
+    let place = std::env::temp_dir().join(format!("wmtls-json-check-{}", std::process::id()));
+    std::fs::create_dir_all(&place).expect("a directory");
+    let file = place.join("status.json");
+    let fleet = r#"{"schema":1,"processes":[{"process":"a","at_ms":0}],"consumers":{},
+        "identities":{},"expiries":[]}"#;
+    std::fs::write(&file, fleet).expect("a file");
+    let value = json(&["check", "--json", "--fleet", &file.display().to_string()]);
+    check(&value, &with_common(&tables(), "check"));
+    assert_eq!(value["exit"], 3);
+    std::fs::remove_dir_all(&place).expect("removed");
+}
+
+#[test]
 fn csr_and_lab_print_what_the_page_says() {
     let place = std::env::temp_dir().join(format!("wmtls-json-{}", std::process::id()));
     std::fs::create_dir_all(&place).expect("a directory");
