@@ -1642,6 +1642,7 @@ wmtls_status wmtls_dispatcher_process_status(const wmtls_dispatcher *dispatcher,
 /*
  Merges the statuses of several processes, and says which process knows what. Where they disagree,
  the merged status has the identity that is still needed, the earlier date and the worse circuit.
+ wmtls_retire_in_fleet takes it.
 
  `statuses`, `count`: wmtls_fleet_status_json of the status of each process.
  `out`: receives the merged status; free it with wmtls_fleet_status_free.
@@ -1789,6 +1790,8 @@ void wmtls_rotation_status_free(wmtls_rotation_status *status);
  `identity`: a previous identity. The current identity cannot be retired.
  `force`: retires it even if it is the one that some consumers accepted last.
 
+ This process alone is asked: wmtls_retire_in_fleet asks all.
+
  Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or with
  WMTLS_HANDLE_CLOSED.
  */
@@ -1796,6 +1799,27 @@ wmtls_status wmtls_retire(const wmtls_dispatcher *dispatcher,
                           const wmtls_identity *identity,
                           bool force,
                           wmtls_error **err);
+
+/*
+ Stops presenting a previous identity, as wmtls_retire does, if no process of the fleet needs it. Each
+ process that may present the identity makes this call; it takes effect in its own process.
+
+ `identity`: a previous identity. The identity in use cannot be retired, neither in this process nor in
+ one of the fleet.
+ `fleet`: wmtls_fleet_status_json of wmtls_merge for the statuses of all processes. The status of each
+ may be at most five minutes old, and at most a minute ahead of our clock.
+ `force`: retires it even if it is the one that some consumers accepted last. Statuses that are old or
+ malformed are refused all the same.
+
+ Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers" and the "processes", with
+ WMTLS_OPTION_INVALID if `fleet` is no merged status or a status in it is too old or of a time to come,
+ with WMTLS_HANDLE_CLOSED, or with WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_retire_in_fleet(const wmtls_dispatcher *dispatcher,
+                                   const wmtls_identity *identity,
+                                   const char *fleet,
+                                   bool force,
+                                   wmtls_error **err);
 
 /*
  Checks the watched files of the trust and the pins now, and uses their new content.
