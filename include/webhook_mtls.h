@@ -1812,7 +1812,7 @@ wmtls_status wmtls_retire(const wmtls_dispatcher *dispatcher,
  malformed are refused all the same.
 
  Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers" and the "processes", with
- WMTLS_OPTION_INVALID if `fleet` is no merged status or a status in it is too old or of a time to come,
+ WMTLS_OPTION_INVALID if `fleet` is no merged status or a status in it is too old or ahead of our clock,
  with WMTLS_HANDLE_CLOSED, or with WMTLS_CLOCK_IMPLAUSIBLE.
  */
 wmtls_status wmtls_retire_in_fleet(const wmtls_dispatcher *dispatcher,

@@ -372,8 +372,8 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
    * process alone is asked.
    * @returns the consumers that depended on it; empty without `force`
    * @throws {WebhookMtlsError} `identity_in_use`, whose context lists the `consumers` and, of a fleet,
-   * the `processes`; `option_invalid` if `fleet` is no merged status or a status in it is too old or of
-   * a time to come; `handle_closed` or `clock_implausible`
+   * the `processes`; `option_invalid` if `fleet` is no merged status or a status in it is too old or
+   * ahead of our clock; `handle_closed` or `clock_implausible`
    */
   retire(
     identity: Identity,

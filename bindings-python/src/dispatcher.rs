@@ -483,7 +483,7 @@ impl Dispatcher {
     /// Raises:
     ///     ConfigError: `identity_in_use`, whose context lists the `consumers` and, of a fleet, the
     ///         `processes`; `option_invalid` if `fleet` is no merged status or a status in it is too
-    ///         old or of a time to come; `handle_closed` or `clock_implausible`.
+    ///         old or ahead of our clock; `handle_closed` or `clock_implausible`.
     #[pyo3(
         signature = (identity, *, force = false, fleet = None),
         text_signature = "($self, identity, *, force=False, fleet=None)"

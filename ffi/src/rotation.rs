@@ -238,7 +238,7 @@ pub extern "C" fn wmtls_retire(
 /// malformed are refused all the same.
 ///
 /// Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers" and the "processes", with
-/// WMTLS_OPTION_INVALID if `fleet` is no merged status or a status in it is too old or of a time to come,
+/// WMTLS_OPTION_INVALID if `fleet` is no merged status or a status in it is too old or ahead of our clock,
 /// with WMTLS_HANDLE_CLOSED, or with WMTLS_CLOCK_IMPLAUSIBLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_retire_in_fleet(

@@ -144,7 +144,7 @@ def dated():
         )
     yield "the_oldest_status_first", fleet({}, a=old, b=0), True, untimely("status_outdated", "b", "a")
     yield "a_status_ahead_of_the_clock", fleet({}, b=close), False, RETIRED
-    yield "a_status_of_a_time_to_come", fleet({}, b=ahead), True, untimely("status_premature", "b")
+    yield "a_status_far_ahead_of_the_clock", fleet({}, b=ahead), True, untimely("status_premature", "b")
     yield (
         "a_status_of_the_end_of_time",
         fleet({}, a=8_000_000_000_000_000),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Dispatcher, Inner};
 use crate::clock;
-use crate::endpoint::fleet::{FleetStatus, Sayings, process_status};
+use crate::endpoint::fleet::{FleetStatus, Needs, process_status};
 use crate::endpoint::identity_rollout::{
     ConsumerRotation, RotationStatus, identity_pin, may_be_refusal, may_fall_back,
 };
@@ -104,7 +104,7 @@ impl Dispatcher {
     /// # Errors
     ///
     /// Fails with `identity_in_use`, whose context lists the `consumers` and the `processes`, with
-    /// `option_invalid` if `fleet` is no merged status or a status in it is too old or of a time to come,
+    /// `option_invalid` if `fleet` is no merged status or a status in it is too old or ahead of our clock,
     /// with `handle_closed`, or with `clock_implausible`.
     ///
     /// ```
@@ -177,7 +177,7 @@ impl Dispatcher {
 
 /// Returns the consumers that accepted an identity last, as the processes of a fleet have seen it. Fails
 /// with `identity_in_use` if a process presents it, and with `option_invalid` if a status is untimely.
-fn accepted_in_fleet(identity: &Identity, fleet: &FleetStatus) -> Result<Sayings, Error> {
+fn accepted_in_fleet(identity: &Identity, fleet: &FleetStatus) -> Result<Needs, Error> {
     fleet.check_dates()?;
     let pin = identity_pin(identity);
     let wanted = fleet.wanted(&pin);

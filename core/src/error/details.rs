@@ -178,7 +178,7 @@ keys! {
     FILES: Vec<String>, "files", false, "The paths of the files that belong together.";
     ROOT: String, "root", false, "The public web root in the trust bundle.";
     CONSUMERS: Vec<String>, "consumers", false, "The consumers that depend on the identity.";
-    PROCESSES: Vec<String>, "processes", false, "The processes of the merged status that present the identity, that saw a consumer accept it last, or whose status is too old or of a time to come.";
+    PROCESSES: Vec<String>, "processes", false, "The processes of the merged status that present the identity, that saw a consumer accept it last, or whose status is too old or ahead of our clock.";
     CLOCK: Millis, "clock_ms", false, "The implausible time of the system clock.";
 
     HOST: String, "host", false, "The host name that was looked up.";

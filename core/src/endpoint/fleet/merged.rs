@@ -58,9 +58,9 @@ pub struct FleetIdentity {
     pub accepted_by: BTreeSet<String>,
 }
 
-/// The processes that say something of consumers, and these consumers.
+/// The processes and consumers that need an identity.
 #[derive(Default)]
-pub(crate) struct Sayings {
+pub(crate) struct Needs {
     pub(crate) processes: BTreeSet<String>,
     pub(crate) consumers: BTreeSet<String>,
 }
@@ -85,14 +85,14 @@ impl FleetStatus {
         self.dated(|at_ms| at_ms < earliest)
     }
 
-    /// Returns the processes whose status is of a time to come, with its date in Unix milliseconds, the
+    /// Returns the processes whose status is ahead of our clock, with its date in Unix milliseconds, the
     /// earliest first.
     pub fn premature(&self, now_ms: i64) -> Vec<(&str, i64)> {
         let latest = now_ms.saturating_add(millis(MAX_AHEAD));
         self.dated(|at_ms| at_ms > latest)
     }
 
-    /// Fails with `option_invalid` if the status of a process is too old or of a time to come, and with
+    /// Fails with `option_invalid` if the status of a process is too old or ahead of our clock, and with
     /// `clock_implausible`.
     pub(crate) fn check_dates(&self) -> Result<(), Error> {
         clock::now()?;
@@ -117,24 +117,24 @@ impl FleetStatus {
     }
 
     /// Returns the processes that present an identity, and the consumers to which they do.
-    pub(crate) fn wanted(&self, pin: &str) -> Sayings {
+    pub(crate) fn wanted(&self, pin: &str) -> Needs {
         self.said(pin, |consumer| &consumer.wanted_by)
     }
 
     /// Returns the consumers that accepted an identity last, and the processes that saw it.
-    pub(crate) fn accepted(&self, pin: &str) -> Sayings {
+    pub(crate) fn accepted(&self, pin: &str) -> Needs {
         self.said(pin, |consumer| &consumer.accepted_by)
     }
 
-    fn said(&self, pin: &str, by: fn(&FleetConsumer) -> &By) -> Sayings {
-        let mut sayings = Sayings::default();
+    fn said(&self, pin: &str, by: fn(&FleetConsumer) -> &By) -> Needs {
+        let mut needs = Needs::default();
         for (name, consumer) in &self.consumers {
             if let Some(processes) = by(consumer).get(pin) {
-                sayings.consumers.insert(name.clone());
-                sayings.processes.extend(processes.iter().cloned());
+                needs.consumers.insert(name.clone());
+                needs.processes.extend(processes.iter().cloned());
             }
         }
-        sayings
+        needs
     }
 
     fn dated(&self, is_meant: impl Fn(i64) -> bool) -> Vec<(&str, i64)> {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use field::Field;
-pub(crate) use merged::Sayings;
+pub(crate) use merged::Needs;
 pub use merged::{By, FleetConsumer, FleetIdentity, FleetStatus};
 
 use super::options::check_id;
