@@ -147,7 +147,7 @@ def dated():
     yield "a_status_far_ahead_of_the_clock", fleet({}, b=ahead), True, untimely("status_premature", "b")
     yield (
         "a_status_of_the_end_of_time",
-        fleet({}, a=8_000_000_000_000_000),
+        fleet({}, a=253_402_300_799_000),
         True,
         untimely("status_premature", "a"),
     )
