@@ -123,9 +123,9 @@ fn check_dates(claims: &Map<String, Value>, at: i64, tolerance: i64) -> Result<(
     if at >= expires + tolerance {
         // No date is before the year 0 or after the time of the check.
         #[allow(clippy::cast_possible_truncation, reason = "between two whole numbers")]
-        let expired = utc_text(expires.max(-62_167_219_200.0) as i64);
+        let date = utc_text(expires.max(-62_167_219_200.0) as i64);
         return Err(
-            fault(&format!("the token expired on {expired}")).caused(&cause::TOKEN_EXPIRED, &[])
+            fault(&format!("the token expired on {date}")).caused(&cause::TOKEN_EXPIRED, &[])
         );
     }
     for name in ["nbf", "iat"] {
