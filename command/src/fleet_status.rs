@@ -138,7 +138,7 @@ fn circuit(consumer: &FleetConsumer) -> (CheckStatus, String) {
         CircuitState::Closed => CheckStatus::Passed,
         CircuitState::Open => CheckStatus::Failed,
         // It has tried the consumer again, and waits for the answer.
-        _ => CheckStatus::Warning,
+        CircuitState::HalfOpen => CheckStatus::Warning,
     };
     let state = consumer.circuit.name();
     let until = consumer.circuit_open_until_ms.map(|at_ms| format!(", until {}", date(at_ms)));
