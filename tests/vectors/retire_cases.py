@@ -1,4 +1,4 @@
-"""Config cases of the operation `retire`: an identity is retired unless a process of the fleet needs it."""
+"""Config cases of the operation `retire`: a process of the fleet may need the identity."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ NEXT = "cert-sha256/next"
 
 
 def consumer(wanted, accepted, unknown_to=(), circuit="closed"):
-    """Returns what the processes know of a consumer: `wanted` and `accepted` are lists by identity."""
+    """Returns what the processes know: `wanted` and `accepted` are lists by identity."""
     wanting = sorted({process for processes in wanted.values() for process in processes})
     return {
         "state": "unknown",
@@ -29,7 +29,7 @@ def consumer(wanted, accepted, unknown_to=(), circuit="closed"):
 
 
 def fleet(consumers, **dates):
-    """Returns a merged status of the processes `a` and `b`. `dates` are other instants of a process."""
+    """Returns a merged status of `a` and `b`. `dates` are the instants of processes."""
     identities = {}
     for name, known in consumers.items():
         for pin, processes in known["wanted_by"].items():
@@ -41,7 +41,8 @@ def fleet(consumers, **dates):
     return {
         "schema": 1,
         "processes": [
-            {"process": name, "at_ms": dates.get(name, LATELY)} for name in sorted({"a", "b", *dates})
+            {"process": name, "at_ms": dates.get(name, LATELY)}
+            for name in sorted({"a", "b", *dates})
         ],
         "consumers": consumers,
         "identities": identities,
@@ -142,9 +143,19 @@ def dated():
             force,
             untimely("status_outdated", "a"),
         )
-    yield "the_oldest_status_first", fleet({}, a=old, b=0), True, untimely("status_outdated", "b", "a")
+    yield (
+        "the_oldest_status_first",
+        fleet({}, a=old, b=0),
+        True,
+        untimely("status_outdated", "b", "a"),
+    )
     yield "a_status_ahead_of_the_clock", fleet({}, b=close), False, RETIRED
-    yield "a_status_far_ahead_of_the_clock", fleet({}, b=ahead), True, untimely("status_premature", "b")
+    yield (
+        "a_status_far_ahead_of_the_clock",
+        fleet({}, b=ahead),
+        True,
+        untimely("status_premature", "b"),
+    )
     yield (
         "a_status_of_the_end_of_time",
         fleet({}, a=253_402_300_799_000),
