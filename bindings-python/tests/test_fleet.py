@@ -80,9 +80,10 @@ def test_an_identity_is_retired_if_no_process_of_the_fleet_needs_it(lab: Lab) ->
         assert refused.value.context["cause"] == "status_outdated"
         cyclic: dict[str, Any] = {}
         cyclic["processes"] = cyclic
+        wrong: Any
         for wrong in (b"{}", "{", {}, [], 1, {"schema": object()}, cyclic, {1: 2}):
             with pytest.raises(wm.ConfigError) as refused:
-                one.retire(lab.identity, fleet=wrong)  # type: ignore[arg-type]
+                one.retire(lab.identity, fleet=wrong)
             assert refused.value.context["option"] == "fleet"
 
 
