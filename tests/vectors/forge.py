@@ -193,12 +193,13 @@ def padded_passphrase(locked):
     """
     ciphertext = base64.b64decode("".join(locked.splitlines()[1:-1]))
     before, last = ciphertext[-32:-16], ciphertext[-16:]
-    for number in itertools.count():
-        passphrase = f"wrong {number}"
+
+    def is_padded(passphrase):
         secret = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), SALT, ROUNDS, 32)
         decryptor = Cipher(algorithms.AES(secret), modes.CBC(before)).decryptor()
-        if decryptor.update(last)[-1] == 1:
-            return passphrase
+        return decryptor.update(last)[-1] == 1
+
+    return next(filter(is_padded, (f"wrong {number}" for number in itertools.count())))
 
 
 def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048, pbmac1=None):
