@@ -242,8 +242,8 @@ impl Watch {
 
     /// Checks all watched files and returns the events of the check.
     ///
-    /// Blocks for a few seconds at most: it waits for the file system, and unless `reason` is `Polled`,
-    /// also until new content stays the same.
+    /// Blocks for a few seconds at most: it waits for the file system, and unless `reason` is `Polled` and the
+    /// check is not overdue, also until new content stays the same.
     ///
     /// Returns `None` if another thread is checking the files or has just checked them.
     pub(crate) fn check(&self, reason: CheckReason) -> Option<Vec<(Arc<Source>, Event)>> {
@@ -252,7 +252,8 @@ impl Watch {
             CheckReason::Polled => checking.value.try_lock().ok()?,
             _ => checking.value.lock().unwrap_or_else(PoisonError::into_inner),
         };
-        if reason == CheckReason::Overdue && !self.is_overdue() {
+        let is_overdue = self.is_overdue();
+        if reason == CheckReason::Overdue && !is_overdue {
             return None;
         }
         let known: Vec<Arc<Source>> = self.entries.lock().keys().cloned().collect();
@@ -266,7 +267,8 @@ impl Watch {
             }
         });
         match self.interval {
-            Some(interval) if reason == CheckReason::Polled => {
+            // After an overdue check, a caller that waits for it uses what is loaded.
+            Some(interval) if reason == CheckReason::Polled && !is_overdue => {
                 self.load_settled(changed, settling(interval), &mut events);
             }
             _ => self.wait_and_load(changed, reason, &mut events),

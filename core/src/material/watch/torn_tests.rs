@@ -157,6 +157,23 @@ fn a_torn_pair_that_stays_is_refused_at_every_byte() {
 }
 
 #[test]
+fn an_overdue_look_takes_new_files_whoever_makes_it() {
+    let authority = Authority::new("torn").unwrap();
+    let former = authority.issue(Leaf::client("torn")).unwrap();
+    let next = authority.renew(&former, true).unwrap();
+    let pair = Pair::new("overdue", &former);
+    fs::write(pair.cert(), &next.chain_pem).unwrap();
+    fs::write(pair.key(), &next.key_pem).unwrap();
+    while !pair.watch.is_overdue() {
+        std::thread::sleep(MIN_SETTLING);
+    }
+    // In a forked child, the first poll may precede the check for which a delivery waits.
+    assert_eq!(pair.look(), [EventName::Rotated]);
+    assert_eq!(pair.leaf(), next.chain_der[0]);
+    assert!(pair.watch.check(CheckReason::Overdue).is_none(), "it is not overdue any more");
+}
+
+#[test]
 fn a_pair_that_is_torn_for_long_is_reported_and_then_taken() {
     let authority = Authority::new("torn").unwrap();
     let former = authority.issue(Leaf::client("torn")).unwrap();
