@@ -16,7 +16,6 @@ pub(crate) mod rust;
 
 use std::cell::OnceCell;
 use std::path::Path;
-use std::thread;
 
 use serde_json::Value;
 
@@ -88,20 +87,6 @@ impl Languages {
         self.python()?;
         self.node()?;
         Ok(())
-    }
-
-    /// Builds all languages for users. The wheels are built beside the others: linking, which takes most of
-    /// the time, keeps one core busy.
-    pub(crate) fn build_for_users(&self) -> Result {
-        let (shipped, toolchain) = (self.shipped(), &self.toolchain);
-        let wheels = thread::scope(|scope| {
-            let wheels = scope.spawn(|| Python::build(toolchain, Profile::Shipped));
-            shipped
-                .c()
-                .and(shipped.node())
-                .map(|_| wheels.join().expect("the thread does not panic"))
-        })?;
-        shipped.python.get("the wheel", || wheels).map(drop)
     }
 
     pub(crate) fn c(&self) -> Result<&CLibrary> {

@@ -9,7 +9,6 @@ use std::thread;
 use crate::command::{Failure, Output, Result, Step};
 use crate::debian;
 use crate::languages::interpreters::{self, Interpreter};
-use crate::packages;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev;
@@ -33,12 +32,8 @@ impl Python {
         let tools = environment(&toolchain.python, &home.join("venv"), &requirements)?;
         let wheels = paths::target().join("wheels").join(profile.name());
         paths::make_empty(&wheels)?;
-        let [wheel, kit] = if profile == Profile::Shipped {
-            packages::python::build(toolchain, &wheels)?
-        } else {
-            let wheel = |project, to| wheel(&tools, profile, project, &wheels.join(to));
-            [wheel(&source(), "package")?, wheel(&kit(), "kit")?]
-        };
+        let wheel = wheel(&tools, profile, &source(), &wheels.join("package"))?;
+        let kit = self::wheel(&tools, profile, &kit(), &wheels.join("kit"))?;
         let installed = home.join(profile.name());
         let installed = environment(&toolchain.python, &installed, &requirements)?;
         install(&installed, [&wheel, &kit])?;
@@ -48,11 +43,6 @@ impl Python {
 
     pub(crate) fn wheel(&self) -> &Path {
         &self.wheel
-    }
-
-    /// The directory with the wheels for users and their source distributions.
-    pub(crate) fn packages(&self) -> &Path {
-        self.wheel.parent().expect("a file")
     }
 
     /// The interpreter that sees the installed wheel.

@@ -39,7 +39,7 @@ mod debian_package;
 pub(crate) mod interface;
 pub(crate) mod musl;
 mod node;
-pub(crate) mod python;
+mod python;
 mod reproduce;
 mod room;
 mod rust;

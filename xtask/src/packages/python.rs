@@ -13,10 +13,9 @@ use std::time::Duration;
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::{environment, executable};
-use crate::packages::{Order, version};
+use crate::packages::Order;
 use crate::paths;
 use crate::profile::Profile;
-use crate::toolchain::Toolchain;
 
 pub(crate) use proof::{PARTS, prove};
 
@@ -67,29 +66,26 @@ const OTHERS: [Platform; 3] = [
 /// The time limit of an optimized build on two busy cores.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Copies the source distributions and the wheels of this machine's platform.
+/// Builds the source distributions, and the wheels of this machine's platform from them.
 pub(crate) fn make(order: &Order) -> Result {
-    for file in paths::entries(order.languages.shipped().python()?.packages())? {
-        paths::copy(&file, &order.place.join(file.file_name().unwrap_or_default()))?;
+    build(order, &tools(order)?)
+}
+
+fn build(order: &Order, tools: &Path) -> Result {
+    for project in &PROJECTS {
+        project.pack(order, tools)?;
+    }
+    for project in &PROJECTS {
+        let source = project.unpacked(&order.version);
+        project.wheel(&source, &HERE, tools, &order.place)?;
     }
     Ok(())
 }
 
-/// Builds the source distributions, and the wheels of this machine's platform from them, into an empty
-/// directory. Returns the wheels of the package and of its kit.
-pub(crate) fn build(toolchain: &Toolchain, to: &Path) -> Result<[PathBuf; 2]> {
-    let (tools, version) = (tools(toolchain)?, version()?);
-    for project in &PROJECTS {
-        project.pack(&version, to, &tools)?;
-    }
-    let wheel = |project: &Project| project.wheel(&project.unpacked(&version), &HERE, &tools, to);
-    Ok([wheel(&PROJECTS[0])?, wheel(&PROJECTS[1])?])
-}
-
 /// Installs the pinned tools that build and check wheels.
-fn tools(toolchain: &Toolchain) -> Result<PathBuf> {
+fn tools(order: &Order) -> Result<PathBuf> {
     let requirements = paths::root().join("bindings-python").join("requirements-packages.txt");
-    environment(&toolchain.python, &home().join("packaging"), &requirements)
+    environment(&order.languages.toolchain.python, &home().join("packaging"), &requirements)
 }
 
 fn home() -> PathBuf {
@@ -104,8 +100,7 @@ fn path_with(tools: &Path) -> Result<OsString> {
 }
 
 impl Project {
-    /// Builds the wheel of a platform from an unpacked source distribution; returns its path. It has a
-    /// target directory of its own, because cargo locks one, and shares nothing with the builds without zig.
+    /// Builds the wheel of a platform from an unpacked source distribution; returns its path.
     fn wheel(&self, source: &Path, on: &Platform, tools: &Path, to: &Path) -> Result<PathBuf> {
         let wheels = home().join("wheel").join(on.target).join(self.name);
         paths::make_empty(&wheels)?;
@@ -115,7 +110,7 @@ impl Project {
             .args(["--profile", Profile::Shipped.name(), "--target", on.target])
             .args(["--compatibility", on.tag])
             .arg("--target-dir")
-            .arg(home().join("build"))
+            .arg(paths::target())
             .arg("--out")
             .arg(&wheels)
             .env("PATH", path_with(tools)?)

@@ -125,14 +125,14 @@ const SUITES: [Suite; 26] = [
         run: outcomes::test,
     },
     Suite {
-        name: "packages",
-        about: "every package, installed in an empty folder without Rust",
-        run: packages::test,
-    },
-    Suite {
         name: "instructions",
         about: "instructions of the hot paths, by callgrind",
         run: instructions::test,
+    },
+    Suite {
+        name: "packages",
+        about: "every package, installed in an empty folder without Rust",
+        run: packages::test,
     },
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
     Suite {

@@ -19,7 +19,7 @@ const INTERPRETERS: [&str; 6] =
 /// Checks the artifacts with the tools of the Python packagers, and installs and uses the wheels on
 /// every CPython of this machine, without a compiler.
 pub(crate) fn prove(order: &Order) -> Result<u32> {
-    let tools = tools(&order.languages.toolchain)?;
+    let tools = tools(order)?;
     let mut passed = check_files(order, &tools)?;
     passed += check_types(order, &tools)?;
     let interpreters = interpreters(order)?;
@@ -175,7 +175,7 @@ fn use_wheels(
 
 /// Builds the wheels of another platform, if the standard library of Rust exists for it.
 fn build_for(platform: &Platform, order: &Order) -> Result<String> {
-    let tools = &tools(&order.languages.toolchain)?;
+    let tools = &tools(order)?;
     let target = platform.target;
     let place = Step::new("rustc", "rustc").args(["--print", "target-libdir", "--target", target]);
     let library = PathBuf::from(place.ask()?.stdout.trim());
@@ -192,9 +192,9 @@ fn build_for(platform: &Platform, order: &Order) -> Result<String> {
 
 /// Builds and installs both source distributions with pip, as a user with Rust does.
 fn install_from_source(order: &Order) -> Result<String> {
-    let tools = tools(&order.languages.toolchain)?;
+    let tools = tools(order)?;
     for project in &PROJECTS {
-        project.pack(&order.version, &order.place, &tools)?;
+        project.pack(order, &tools)?;
     }
     let environment = home().join("from-source");
     Step::new("environment", &order.languages.toolchain.python)
