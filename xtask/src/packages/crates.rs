@@ -109,7 +109,9 @@ impl Crates {
             let title = format!("{} {}", each.name, each.version);
             list.push(format!("{title}: {}", each.license));
             for text in each.license_texts()? {
-                add(text, title.clone());
+                for part in parts_of(text) {
+                    add(part, title.clone());
+                }
             }
         }
         let apache = paths::read(&paths::root().join("LICENSE-APACHE"))?;
@@ -300,6 +302,18 @@ fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
         }
     }
     found
+}
+
+/// Splits a license text: many crates have the terms of the Apache license with an appendix of their own, and
+/// the terms then stand in the notices once.
+fn parts_of(text: String) -> Vec<String> {
+    const END: &str = "END OF TERMS AND CONDITIONS";
+    match text.split_once(END) {
+        Some((terms, appendix)) if !appendix.trim().is_empty() => {
+            vec![format!("{terms}{END}"), appendix.trim().to_owned()]
+        }
+        _ => vec![text],
+    }
 }
 
 #[cfg(test)]
