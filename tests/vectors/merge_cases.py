@@ -204,19 +204,24 @@ REFUSED = {
 }
 
 
+def altered(document, path, to):
+    """Returns a copy of a document whose field at `path` is `to`, or is missing if `to` is None."""
+    copied = copy.deepcopy(document)
+    inner = copied
+    for key in path[:-1]:
+        inner = inner[key]
+    if to is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = to
+    return copied
+
+
 def bad_documents():
     whole = status("a", acme(CURRENT), [expiry("CN=us", 9000, 0.5)])
 
     def changed(*path, to):
-        document = copy.deepcopy(whole)
-        inner = document
-        for key in path[:-1]:
-            inner = inner[key]
-        if to is None:
-            del inner[path[-1]]
-        else:
-            inner[path[-1]] = to
-        return [status("b"), document]
+        return [status("b"), altered(whole, path, to)]
 
     of_rotation, of_endpoint = (("consumers", "acme", it) for it in ("rotation", "endpoint"))
     return {

@@ -1,7 +1,8 @@
 """Config cases of the operation `retire`: a process of the fleet may need the identity."""
 
-import copy
 import json
+
+from merge_cases import altered
 
 # The clock of the library, in Unix seconds, and a process that has published lately.
 AT = 1_790_000_000
@@ -173,15 +174,7 @@ def malformed(pin):
     )
 
     def changed(*path, to):
-        document = copy.deepcopy(whole)
-        inner = document
-        for key in path[:-1]:
-            inner = inner[key]
-        if to is None:
-            del inner[path[-1]]
-        else:
-            inner[path[-1]] = to
-        return document
+        return altered(whole, path, to)
 
     of_acme = ("consumers", "acme")
     twice = [{"process": "a", "at_ms": LATELY}, {"process": "a", "at_ms": LATELY}]

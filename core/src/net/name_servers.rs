@@ -111,8 +111,10 @@ pub(super) fn ask(server: SocketAddr, name: &str) -> io::Result<Seen> {
     }
 }
 
-/// Calls `receive` with what is left of [`TIMEOUT`] until it was not interrupted: a signal ends a system
-/// call that has a time limit, and says nothing about the server.
+/// Calls `receive` again after each signal that interrupts it, until [`TIMEOUT`] has passed. A signal says
+/// nothing about the server.
+///
+/// * `receive`: gets the time that is left.
 fn uninterrupted(mut receive: impl FnMut(Duration) -> io::Result<usize>) -> io::Result<usize> {
     let by = Instant::now() + TIMEOUT;
     loop {

@@ -267,7 +267,7 @@ impl Watch {
             }
         });
         match self.interval {
-            // After an overdue check, a caller that waits for it uses what is loaded.
+            // A delivery may wait for an overdue check, so that check loads new files at once.
             Some(interval) if reason == CheckReason::Polled && !is_overdue => {
                 self.load_settled(changed, settling(interval), &mut events);
             }
