@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint, EndpointOptions,
-    Error, Identity, Pins, Trust,
+    Error, Fanout, Identity, Pins, Trust,
 };
 use webhook_mtls_command::Console;
 
@@ -34,6 +34,7 @@ fn main() -> Result<(), Error> {
         "consumers" => consumers(&world, size)?,
         "connections" => connections(&world, size)?,
         "flight" => flight(&world, size)?,
+        "waiting" => waiting(&world, size)?,
         "diagnoses" => diagnoses(&world, size),
         other => panic!("unknown measurement: {other}"),
     };
@@ -120,6 +121,27 @@ fn flight(world: &World, size: usize) -> Result<Value, Error> {
         "cpu_us": started.micros(deliveries),
         "more_descriptors": descriptors().saturating_sub(before),
     }))
+}
+
+/// Measures the memory of a delivery that waits for its turn, as a caller with its own loop submits it.
+fn waiting(world: &World, size: usize) -> Result<Value, Error> {
+    let dispatcher = world.dispatcher(BOUND)?;
+    // The first delivery takes the turn of a quarter of an hour.
+    let options = world.options(0)?.rate(0.001)?;
+    let endpoint = dispatcher.endpoint("0", &world.url(0), options)?;
+    let errors = deliver(&dispatcher, std::slice::from_ref(&endpoint), 1, &mut || {});
+    let body = Bytes::from(vec![b'x'; 1024]);
+    let run: Fanout<usize> = Fanout::in_line(&dispatcher);
+    let before = resident();
+    for number in 0..size {
+        let delivery = Delivery::new(&endpoint, body.clone(), DeliverOptions::new());
+        run.try_submit(delivery, number).expect("it has room");
+    }
+    while run.progress().waiting + run.progress().in_flight < size {
+        std::thread::yield_now();
+    }
+    let bytes = (resident() - before) / size as u64;
+    Ok(json!({ "errors": errors, "bytes": bytes }))
 }
 
 /// Diagnoses a fleet with the command, which makes a request of each consumer and one without a

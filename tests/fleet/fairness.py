@@ -1,10 +1,10 @@
 """Measures how long deliveries to healthy consumers take while others are slow or dead.
 
 Ten thousand consumers, of which 300 answer after three seconds, and 50 refuse the connection, never
-answer the handshake, or have a name server that never answers. One worker of Celery with four
-prefork children, a real Redis, and nginx as the healthy consumers. The events arrive at a fixed
-rate. Prints one line of JSON for each setting of the task. Runs as root:
-`sudo python tests/fleet/fairness.py`, in an environment with the installed wheel.
+answer the handshake, or have a name server that never answers. One worker, of Celery with four
+prefork children or of BullMQ, a real Redis, and nginx as the healthy consumers. The events arrive
+at a fixed rate. Prints one line of JSON for each setting. `cargo xtask queues` runs it as root.
+FAIRNESS_BULLMQ has the command of the program of BullMQ, as JSON.
 """
 
 import asyncio
@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import quantiles
+from typing import ClassVar
 
-from fleet import LONG, Lab, Nginx, Process, Redis, eventually
+from fleet import HERE, LONG, Lab, Nginx, Process, Redis, eventually
 
 CONSUMERS = int(os.environ.get("FAIRNESS_CONSUMERS", "10000"))
 SLOW, DEAD = CONSUMERS * 3 // 100, CONSUMERS // 200
@@ -35,6 +36,8 @@ CHILDREN = 4
 ANSWER_AFTER = 3.0
 # The name server that never answers.
 SILENT = "127.0.0.77"
+BULLMQ = "bullmq"
+SETTINGS = ("0.1 s", "until the end", BULLMQ)
 
 
 async def answer_late(port: int, directory: Path) -> None:
@@ -100,10 +103,6 @@ class Run:
     """A worker with one setting, and the producer."""
 
     def __init__(self, directory: Path, urls: list[str]) -> None:
-        sys.path.insert(0, str(Path(__file__).parent))
-        import fairness_app
-
-        self._deliver = fairness_app.deliver
         self._directory, self._urls = directory, urls
         self._random = random.Random(1)
 
@@ -112,16 +111,14 @@ class Run:
 
         Without the slow and the dead ones, their events are left out, and all others are the same.
         """
-        start, sent = time.monotonic(), 0
-        for number in range(int(seconds * RATE)):
-            time.sleep(max(0.0, start + number / RATE - time.monotonic()))
-            consumer = self._random.choice(self._urls)
-            if with_all or consumer.startswith("healthy"):
-                sent += consumer.startswith("healthy")
-                self._deliver.send(f"{name}-{number}-{time.time_ns()}", consumer)
+        sent = self.produce(name, seconds, with_all=with_all)
         eventually("all are delivered", lambda: len(self._latencies()[name]) == sent, 10 * LONG)
         cuts = quantiles(self._latencies()[name], n=100)
         return {"p50": cuts[49], "p99": cuts[98], "max": max(self._latencies()[name])}
+
+    def produce(self, name: str, seconds: float, *, with_all: bool) -> int:
+        """Enqueues events at the rate; returns how many are for healthy consumers."""
+        raise NotImplementedError
 
     def _latencies(self) -> dict[str, list[float]]:
         found = defaultdict(list)
@@ -131,6 +128,36 @@ class Run:
             if consumer.startswith("healthy"):
                 found[event.split("-")[0]].append(float(took))
         return found
+
+
+class CeleryRun(Run):
+    worker: ClassVar = [
+        *[sys.executable, "-m", "celery", "-A", "fairness_app", "--workdir", HERE, "worker"],
+        *["--pool", "prefork", "--concurrency", str(CHILDREN), "--loglevel", "WARNING"],
+        *["--without-gossip", "--without-mingle", "--without-heartbeat"],
+    ]
+
+    def produce(self, name: str, seconds: float, *, with_all: bool) -> int:
+        import fairness_app
+
+        start, sent = time.monotonic(), 0
+        for number in range(int(seconds * RATE)):
+            time.sleep(max(0.0, start + number / RATE - time.monotonic()))
+            consumer = self._random.choice(self._urls)
+            if with_all or consumer.startswith("healthy"):
+                sent += consumer.startswith("healthy")
+                fairness_app.deliver.send(f"{name}-{number}-{time.time_ns()}", consumer)
+        return sent
+
+
+class BullRun(Run):
+    worker: ClassVar = [*json.loads(os.environ.get("FAIRNESS_BULLMQ", "[]")), "worker"]
+
+    def produce(self, name: str, seconds: float, *, with_all: bool) -> int:
+        order = ["produce", name, str(seconds), str(RATE), "all" if with_all else "healthy"]
+        command = [*self.worker[:-1], *order]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        return int(done.stdout)
 
 
 def measure(setting: str) -> None:
@@ -145,22 +172,10 @@ def measure(setting: str) -> None:
         stack.callback(redis.kill)
         own = {"FLEET": place, "FLEET_REDIS": str(redis.place), "FLEET_WAIT": setting}
         os.environ.update(own)
-        here = str(Path(__file__).parent)
-        command = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "fairness_app",
-            "--workdir",
-            here,
-            "worker",
-        ]
-        command += ["--pool", "prefork", "--concurrency", str(CHILDREN), "--loglevel", "WARNING"]
-        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        worker = Process(command, directory / "worker.log", own)
+        kind = BullRun if setting == BULLMQ else CeleryRun
+        worker = Process(kind.worker, directory / "worker.log", own)
         stack.callback(worker.kill)
-        run = Run(directory, list(urls))
+        run = kind(directory, list(urls))
         run.phase("warm", SECONDS / 4, with_all=False)
         without = run.phase("without", SECONDS, with_all=False)
         with_all = run.phase("with", SECONDS, with_all=True)
@@ -179,7 +194,7 @@ def main() -> None:
                 file.write(f"nameserver {SILENT}\noptions timeout:30 attempts:1\n")
                 file.flush()
                 config = os.path.realpath("/etc/resolv.conf")
-                for setting in ("0.1 s", "until the end"):
+                for setting in SETTINGS:
                     inner = f'mount --bind "{file.name}" "{config}" && exec "$@"'
                     command = ["unshare", "--mount", "sh", "-c", inner, "sh"]
                     command += [sys.executable, __file__, "run", setting]

@@ -22,6 +22,7 @@ pub(crate) fn installed(name: &str, version: &str) -> Result<PathBuf> {
         .arg(&home)
         .arg("--target-dir")
         .arg(home.join("build"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .limit(LIMIT)
         .run()?;
     }

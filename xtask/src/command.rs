@@ -1,5 +1,6 @@
 //! Runs commands with progress: one line while a command succeeds, its whole output if it fails.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,6 +16,19 @@ use crate::terminal::{COLUMNS, dim, fitted, green, is_interactive, red};
 
 /// The default time limit of a command: enough for a build on two slow cores.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// The time limit of a command that runs beside others, with the time that these leave.
+const LIMIT_BESIDE: Duration = Duration::from_secs(2 * 60 * 60);
+
+thread_local! {
+    static IS_BESIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets all commands that this thread starts from now on run beside those of other threads: they get the
+/// processor only while nothing else wants it, so that no test is slower, and show no progress.
+pub(crate) fn run_steps_beside() {
+    IS_BESIDE.set(true);
+}
 
 /// How often a log without a terminal gets a progress line for a running command.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -174,7 +188,11 @@ impl Step {
 
     /// Runs the command to its end. Shows its output in full if it fails.
     pub(crate) fn run(self) -> Result<Output> {
-        let mut progress = Progress::start(&self.title);
+        let mut progress = if IS_BESIDE.get() {
+            Progress::beside(&self.title)
+        } else {
+            Progress::start(&self.title)
+        };
         let outcome = self.watch(&mut progress);
         progress.end(outcome.is_ok());
         outcome
@@ -192,7 +210,8 @@ impl Step {
             forward(child.stdout.take().expect("piped"), true, sender.clone()),
             forward(child.stderr.take().expect("piped"), false, sender),
         ];
-        let deadline = Instant::now() + self.limit;
+        let limit = if IS_BESIDE.get() { LIMIT_BESIDE } else { self.limit };
+        let deadline = Instant::now() + limit;
         let mut output = Output { stdout: String::new(), all: String::new() };
         let mut late = false;
         loop {
@@ -217,7 +236,7 @@ impl Step {
         }
         let status = child.wait().map_err(|error| self.failure(&error.to_string(), ""))?;
         if late {
-            let why = format!("it was stopped after {} s", self.limit.as_secs());
+            let why = format!("it was stopped after {} s", limit.as_secs());
             return Err(self.failure(&why, &output.all));
         }
         if !status.success() {
@@ -227,7 +246,7 @@ impl Step {
     }
 
     fn spawn(&self) -> Result<Child> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command.args(&self.arguments).current_dir(&self.directory);
         if !self.inherits {
             command.env_clear();
@@ -244,6 +263,17 @@ impl Step {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| self.failure(&error.to_string(), ""))
+    }
+
+    /// Returns the command without its arguments. `chrt` gives it the scheduling policy SCHED_IDLE of Linux,
+    /// and all that it starts inherits this.
+    fn command(&self) -> Command {
+        if !IS_BESIDE.get() || paths::program("chrt").is_none() {
+            return Command::new(&self.program);
+        }
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0"]).arg(&self.program);
+        command
     }
 
     fn failure(&self, why: &str, output: &str) -> Failure {
@@ -267,6 +297,8 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
 /// The progress line of a step.
 struct Progress {
     title: Option<String>,
+    /// Whether only the end is shown.
+    is_beside: bool,
     started: Instant,
     spoke: Instant,
     last: String,
@@ -277,6 +309,7 @@ impl Progress {
         let now = Instant::now();
         let progress = Progress {
             title: Some(title.to_owned()),
+            is_beside: false,
             started: now,
             spoke: now,
             last: String::new(),
@@ -287,7 +320,12 @@ impl Progress {
 
     fn silent() -> Self {
         let now = Instant::now();
-        Progress { title: None, started: now, spoke: now, last: String::new() }
+        Progress { title: None, is_beside: false, started: now, spoke: now, last: String::new() }
+    }
+
+    fn beside(title: &str) -> Self {
+        let title = Some(format!("{title}, beside the suites"));
+        Progress { title, is_beside: true, ..Progress::silent() }
     }
 
     fn saw(&mut self, line: &str) {
@@ -301,7 +339,7 @@ impl Progress {
 
     fn tick(&mut self) {
         self.draw();
-        let Some(title) = &self.title else { return };
+        let Some(title) = self.title.as_ref().filter(|_| !self.is_beside) else { return };
         if !is_interactive() && self.spoke.elapsed() >= HEARTBEAT {
             self.spoke = Instant::now();
             let line = format!("  ..   {title}: {} s, {}", self.elapsed_seconds(), self.last);
@@ -310,7 +348,7 @@ impl Progress {
     }
 
     fn draw(&self) {
-        let Some(title) = &self.title else { return };
+        let Some(title) = self.title.as_ref().filter(|_| !self.is_beside) else { return };
         if is_interactive() {
             let line = format!("  ..   {title}  {} s  {}", self.elapsed_seconds(), self.last);
             print!("\r\x1b[2K{}", fitted(&line, COLUMNS - 1));
@@ -394,7 +432,7 @@ fn descendants(listing: &str, root: u32) -> BTreeSet<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, descendants, shown_duration};
+    use super::{Step, descendants, run_steps_beside, shown_duration};
     use std::time::{Duration, Instant};
 
     #[test]
@@ -402,6 +440,18 @@ mod tests {
         let output = Step::new("t", "sh").args(["-c", "echo out; echo err >&2"]).ask().unwrap();
         assert_eq!(output.stdout, "out\n");
         assert!(output.all.contains("err\n") && output.all.contains("out\n"));
+    }
+
+    #[test]
+    fn a_command_beside_others_is_idle_and_so_is_what_it_starts() {
+        let policy = |step: Step| step.ask().unwrap().stdout.trim().to_owned();
+        let ask = || Step::new("policy", "sh").args(["-c", "sh -c 'ps -o cls= -p $$; true'"]);
+        assert_eq!(policy(ask()), "TS");
+        let beside = std::thread::spawn(move || {
+            run_steps_beside();
+            policy(ask())
+        });
+        assert_eq!(beside.join().unwrap(), "IDL");
     }
 
     #[test]

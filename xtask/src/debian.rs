@@ -75,6 +75,19 @@ pub(crate) const DEBIAN_PACKAGE: &[Program] = &[
     Program { name: "/usr/bin/cargo", package: "cargo-web", purpose: "the Debian packages" },
 ];
 
+/// The machine on which wheels for arm64 run.
+pub(crate) const EMULATION: &[Program] = &[Program {
+    name: "qemu-aarch64-static",
+    package: "qemu-user-static",
+    purpose: "the wheels for arm64",
+}];
+
+/// The compiler of a CPython on which wheels for musl run.
+pub(crate) const MUSL: &[Program] = &[
+    Program { name: "musl-gcc", package: "musl-tools", purpose: "the wheels for musl" },
+    Program { name: "make", package: "make", purpose: "the wheels for musl" },
+];
+
 /// The comparison of binary interfaces.
 pub(crate) const ABI: &[Program] = &[Program {
     name: "abidiff",
@@ -86,10 +99,11 @@ pub(crate) const ABI: &[Program] = &[Program {
 pub(crate) const KIT: &[Program] =
     &[Program { name: "nginx", package: "nginx-light", purpose: "the proxy of the testing kit" }];
 
-/// The broker of the Python tests about Celery, and the token of those about PKCS#11.
+/// The broker of the Python tests about Celery, the token of those about PKCS#11, and a database.
 pub(crate) const PYTHON: &[Program] = &[
     Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" },
     Program { name: "softhsm2-util", package: "softhsm2", purpose: "a token of PKCS#11" },
+    Program { name: "pg_ctlcluster", package: "postgresql", purpose: "an index of deliveries" },
 ];
 
 /// The broker of the Node tests about BullMQ.

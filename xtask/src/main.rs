@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use command::Failure;
 use generate::{header, public_roots, readme};
-use reports::{bench, mutants, scale, sizing, soak};
+use reports::{bench, mutants, queues, scale, sizing, soak};
 use suites::vectors;
 
 const USAGE: &str = "\
@@ -63,6 +63,8 @@ cargo xtask <verb>
                       results go to docs/bench.md and docs/bench.svg
   scale               measure how cost grows with endpoints, consumers, connections and
                       deliveries in flight; results go to docs/scale.md
+  queues              measure deliveries through Celery and BullMQ, and healthy consumers among slow
+                      ones (as root); results go to docs/queues/measured.md
   sizing              simulate fleets with those costs; results go to docs/sizing.md
   soak [minutes]      run the long tests in rounds; results go to docs/soak.md
   fuzz [minutes] [target]
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(None),
         ["bench", rounds] => bench::run(Some(rounds)),
         ["scale"] => scale::run(),
+        ["queues"] => queues::run(),
         ["sizing"] => sizing::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),

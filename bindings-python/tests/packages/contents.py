@@ -62,6 +62,8 @@ def check_wheel(path: Path, version: str) -> int:
         assert (KIT in library) == (name == "webhook_mtls_testing")
         assert (COMMAND in library) == (name == "webhook_mtls")
         check_entry_points(wheel, info, name)
+        page = f"{name}/docs/errors/pin_mismatch.md"
+        assert (page in wheel.namelist()) == (name == "webhook_mtls")
         for private in PRIVATE:
             assert private not in library, library[library.index(private) - 80 :][:160]
         check_metadata(wheel.read(f"{info}/METADATA").decode(), name, version)

@@ -69,11 +69,27 @@ fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf
     Ok(program)
 }
 
-/// Returns the interpreter of a virtual environment that has pycurl.
+/// Returns the interpreter of a virtual environment that has the peers in Python.
 fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
     let requirements = sources.join("requirements.txt");
     let environment = python::environment(&toolchain.python, &home.join("python"), &requirements)?;
     Ok(python::executable(&environment, "python"))
+}
+
+/// Returns the directory with the packages of the peers in Python, for `PYTHONPATH`.
+pub(crate) fn peers_in_python(toolchain: &Toolchain) -> Result<PathBuf> {
+    let home = paths::target().join("bench");
+    let python = pycurl(toolchain, &paths::root().join("benches"), &home)?;
+    let ask = "import sysconfig; print(sysconfig.get_path('purelib'))";
+    let output = Step::new("place of the packages", python).args(["-c", ask]).ask()?;
+    Ok(PathBuf::from(output.stdout.trim()))
+}
+
+/// Returns the directory with the packages of the peer in Node.
+pub(crate) fn peers_in_node() -> Result<PathBuf> {
+    let home = paths::target().join("bench");
+    let program = undici(&paths::root().join("benches"), &home)?;
+    Ok(program.with_file_name("node_modules"))
 }
 
 /// Installs undici beside a copy of its program, because Node resolves packages from there.

@@ -57,6 +57,11 @@ impl Receiver {
         Ok(receiver)
     }
 
+    /// Returns a URL of the receiver by its name in `benches/receiver.py`, or the directory `material`.
+    pub(crate) fn setting(&self, key: &str) -> &str {
+        self.settings[key].as_str().unwrap_or_default()
+    }
+
     /// Runs a client to its end, on the core that the receiver does not use. Fails unless the
     /// client made all deliveries. The client's JSON line is the last line of its standard output.
     pub(crate) fn run(
@@ -66,8 +71,7 @@ impl Receiver {
         run: &ClientRun,
     ) -> Result<Output> {
         let words = on_core("0");
-        let setting = |key: &str| self.settings[key].as_str().unwrap_or_default();
-        let (url, material, pin) = (setting(run.port), setting("material"), setting("pin"));
+        let [url, material, pin] = [run.port, "material", "pin"].map(|key| self.setting(key));
         let output = Step::new(title, &words[0])
             .args(&words[1..])
             .args(command)

@@ -1,14 +1,15 @@
 //! Compiles and links C programs, and runs the suite of the C tests.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::command::{Failure, Result, Step};
+use crate::command::{Failure, Result, Step, shown_duration};
 use crate::debian;
 use crate::languages::c_dialects::{self, CPLUSPLUS};
 use crate::languages::c_library::{CLibrary, Flavour, static_arguments};
 use crate::paths;
 use crate::suites::dev;
+use crate::terminal::green;
 use crate::toolchain::Toolchain;
 
 /// Headers and tests must compile with these warnings as errors.
@@ -16,6 +17,9 @@ pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedanti
 
 /// The time limit of one test program, also under the memory checker.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How many programs run at once. The memory checker runs one thread of a program at a time.
+const AT_ONCE: usize = 2;
 
 /// How a program links the library.
 #[derive(Clone, Copy, PartialEq)]
@@ -44,23 +48,34 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
     let programs = programs("")?;
     let mut passed = headers(toolchain, library)?;
     passed += c_dialects::check(library, &programs)?;
-    let cplusplus = c_dialects::compiler("clang++");
-    for program in &programs {
-        let name = paths::shown(program);
-        let in_c = compile(toolchain, library, program, Linkage::Static)?;
-        let in_cplusplus = link(&cplusplus, &CPLUSPLUS, library, program, Linkage::Shared)?;
-        for (executable, how) in [(&in_c, "static, C11"), (&in_cplusplus, "shared, C++20")] {
-            Step::new(format!("{name} ({how})"), executable).limit(LIMIT).run()?;
-            passed += 1;
-            if name.ends_with("submit.c") {
-                nothing_is_left_over(&format!("{name} ({how}, suppressions)"), executable)?;
-                passed += 1;
-            }
-        }
-        memory_checked(&format!("{name} (valgrind)"), &in_c)?;
-        passed += 1;
-    }
+    passed += dev::with_workers(AT_ONCE, &programs, |program| {
+        let started = Instant::now();
+        let passed = in_each_way(toolchain, library, program)?;
+        let (name, took) = (paths::shown(program), shown_duration(started.elapsed()));
+        println!("  {}   {name}, in {passed} ways  {took}", green("ok"));
+        Ok(passed)
+    })?;
     Ok(format!("{passed} passed, 0 failed"))
+}
+
+/// Runs a program as C with the static library, as C++ with the shared one, and under the memory checker.
+/// Returns the number of runs.
+fn in_each_way(toolchain: &Toolchain, library: &CLibrary, program: &Path) -> Result<u32> {
+    let name = paths::shown(program);
+    let in_c = compile(toolchain, library, program, Linkage::Static)?;
+    let cplusplus = c_dialects::compiler("clang++");
+    let in_cplusplus = link(&cplusplus, &CPLUSPLUS, library, program, Linkage::Shared)?;
+    let mut passed = 0;
+    for (executable, how) in [(&in_c, "static, C11"), (&in_cplusplus, "shared, C++20")] {
+        Step::new(format!("{name} ({how})"), executable).limit(LIMIT).ask()?;
+        passed += 1;
+        if name.ends_with("submit.c") {
+            nothing_is_left_over(&format!("{name} ({how}, suppressions)"), executable)?;
+            passed += 1;
+        }
+    }
+    memory_checked(&format!("{name} (valgrind)"), &in_c)?;
+    Ok(passed + 1)
 }
 
 /// Rebuilds the shared library with the testing kit, and runs the programs whose name contains
@@ -101,7 +116,7 @@ fn nothing_is_left_over(title: &str, executable: &Path) -> Result {
         .arg(format!("--suppressions={}", suppressions.display()))
         .arg(executable)
         .limit(LIMIT)
-        .run()
+        .ask()
         .map(drop)
 }
 
@@ -113,7 +128,7 @@ pub(crate) fn memory_checked(title: &str, executable: &Path) -> Result {
         .args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"])
         .arg(executable)
         .limit(LIMIT)
-        .run()
+        .ask()
         .map(drop)
 }
 

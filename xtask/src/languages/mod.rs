@@ -14,16 +14,17 @@ pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod rust;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
-use crate::command::{Failure, Result, Step};
+use crate::command::{self, Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
 use crate::toolchain::Toolchain;
-use c_library::CLibrary;
+use c_library::{CLibrary, Flavour};
 use c_programs::Linkage;
 use node::Node;
 use python::Python;
@@ -54,6 +55,7 @@ pub(crate) struct Languages {
     python: Once<Python>,
     node: Once<Node>,
     shipped: OnceCell<Box<Languages>>,
+    builds_for_users: RefCell<Option<JoinHandle<Languages>>>,
 }
 
 impl Languages {
@@ -65,6 +67,7 @@ impl Languages {
             python: Once::new(),
             node: Once::new(),
             shipped: OnceCell::new(),
+            builds_for_users: RefCell::new(None),
         }
     }
 
@@ -77,8 +80,43 @@ impl Languages {
         if self.profile == Profile::Shipped {
             return self;
         }
-        self.shipped
-            .get_or_init(|| Box::new(Languages::new(self.toolchain.clone(), Profile::Shipped)))
+        let begun = || self.builds_for_users.take().map(|builds| builds.join().expect("no panic"));
+        let new = || Languages::new(self.toolchain.clone(), Profile::Shipped);
+        self.shipped.get_or_init(|| Box::new(begun().unwrap_or_else(new)))
+    }
+
+    /// Begins to build for users with the time that the suites leave: linking keeps one core busy for
+    /// minutes, and most suites wait for peers. `shipped` waits for the end, and the result of a failed
+    /// build is a failure there.
+    pub(crate) fn begin_for_users(&self) {
+        let toolchain = self.toolchain.clone();
+        let builds = thread::spawn(|| {
+            command::run_steps_beside();
+            let languages = Languages::new(toolchain, Profile::Shipped);
+            languages.build_for_users().unwrap_or_else(|failure| failure.show());
+            languages
+        });
+        self.builds_for_users.replace(Some(builds));
+    }
+
+    /// Builds all languages and the programs that measure them. The wheels have a target directory of
+    /// their own, and are built beside the rest.
+    fn build_for_users(&self) -> Result {
+        let (toolchain, profile) = (&self.toolchain, self.profile);
+        thread::scope(|scope| {
+            let wheels = scope.spawn(move || {
+                command::run_steps_beside();
+                Python::build(toolchain, profile)
+            });
+            let rest = self
+                .c()
+                .and_then(|library| library.add(profile, Flavour::Testing))
+                .and_then(|()| rust::bench_program("bench_ours"))
+                .and_then(|_| self.node());
+            let wheels = wheels.join().expect("no panic");
+            self.python.get("the wheel", || wheels)?;
+            rest.map(drop)
+        })
     }
 
     /// Builds all languages, and fails if one fails.

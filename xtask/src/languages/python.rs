@@ -4,11 +4,13 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::command::{Failure, Output, Result, Step};
 use crate::debian;
 use crate::languages::interpreters::{self, Interpreter};
+use crate::packages;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev;
@@ -32,8 +34,12 @@ impl Python {
         let tools = environment(&toolchain.python, &home.join("venv"), &requirements)?;
         let wheels = paths::target().join("wheels").join(profile.name());
         paths::make_empty(&wheels)?;
-        let wheel = wheel(&tools, profile, &source(), &wheels.join("package"))?;
-        let kit = self::wheel(&tools, profile, &kit(), &wheels.join("kit"))?;
+        let [wheel, kit] = if profile == Profile::Shipped {
+            packages::python::build(toolchain, &wheels)?
+        } else {
+            let wheel = |project, to| wheel(&tools, profile, project, &wheels.join(to));
+            [wheel(&source(), "package")?, wheel(&kit(), "kit")?]
+        };
         let installed = home.join(profile.name());
         let installed = environment(&toolchain.python, &installed, &requirements)?;
         install(&installed, [&wheel, &kit])?;
@@ -43,6 +49,11 @@ impl Python {
 
     pub(crate) fn wheel(&self) -> &Path {
         &self.wheel
+    }
+
+    /// The directory with the wheels for users and their source distributions.
+    pub(crate) fn packages(&self) -> &Path {
+        self.wheel.parent().expect("a file")
     }
 
     /// The interpreter that sees the installed wheel.
@@ -233,8 +244,10 @@ pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
 }
 
 /// Makes a virtual environment with the pinned tools. Reuses it until the pins or the interpreter
-/// change.
+/// change. Threads that want the same environment make it once.
 pub(crate) fn environment(python: &Path, home: &Path, requirements: &Path) -> Result<PathBuf> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let version = Step::new("version", python).arg("--version").ask()?.stdout;
     let wanted = format!("{version}{}", pins(requirements)?);
     let stamp = home.join("made-from.txt");
@@ -246,12 +259,41 @@ pub(crate) fn environment(python: &Path, home: &Path, requirements: &Path) -> Re
         .args(["-m", "venv", "--clear"])
         .arg(home)
         .run()?;
-    Step::new(format!("pinned tools into {name}"), executable(home, "python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+    let title = format!("pinned tools into {name}");
+    let installed = Step::new(&title, installer(python)?)
+        .args(["pip", "install", "--quiet", "--compile-bytecode", "--python"])
+        .arg(executable(home, "python"))
+        .arg("-r")
         .arg(requirements)
-        .run()?;
+        .run();
+    if installed.is_err() {
+        // pip takes several times as long. Of an index that only its configuration names, uv knows nothing.
+        Step::new(title, executable(home, "python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(requirements)
+            .run()?;
+    }
     paths::write(&stamp, &wanted)?;
     Ok(home.to_path_buf())
+}
+
+/// Returns uv, which pip installs once.
+fn installer(python: &Path) -> Result<PathBuf> {
+    let requirements = source().join("requirements-installer.txt");
+    let pins = paths::read(&requirements)?;
+    let home = paths::target().join("tools").join("uv");
+    let stamp = home.join("made-from.txt");
+    if !paths::read(&stamp).is_ok_and(|made_from| made_from == pins) {
+        Step::new("uv", python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"])
+            .arg("--target")
+            .arg(&home)
+            .arg("-r")
+            .arg(&requirements)
+            .run()?;
+        paths::write(&stamp, &pins)?;
+    }
+    Ok(executable(&home, "uv"))
 }
 
 /// Returns a file of requirements, and those that it includes.

@@ -12,6 +12,9 @@ use crate::suites::dev::number_before;
 const FOR_INTERPRETERS: [&str; 3] =
     ["webhook-mtls-python", "webhook-mtls-python-testing", "webhook-mtls-node"];
 
+/// The feature of the peer of the bench, which other programs there do not need.
+const PEER: &str = "webhook-mtls-benches/hyper";
+
 /// The prefix of the line with the reason why a test did not run.
 const SKIPPED: &str = "SKIPPED: ";
 
@@ -22,8 +25,8 @@ pub(crate) fn format() -> Result<String> {
 
 pub(crate) fn lint() -> Result<String> {
     // A second run lints the features that add the testing kit. An extension module has no tests.
-    let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    Step::cargo("cargo clippy", &arguments).run()?;
+    let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--features", PEER];
+    Step::cargo("cargo clippy", &arguments).args(["--", "-D", "warnings"]).run()?;
     Step::cargo(
         "cargo clippy, with the testing kit",
         &[
@@ -102,13 +105,19 @@ pub(crate) fn command(profile: Profile) -> Result<PathBuf> {
 
 /// Builds a program of `benches/` with the profile of the packages, and returns its path.
 pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
-    program("webhook-mtls-benches", name, Profile::Shipped)
+    let features: &[&str] = if name == "bench_hyper" { &["--features", PEER] } else { &[] };
+    program_with("webhook-mtls-benches", name, Profile::Shipped, features)
 }
 
 fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    program_with(package, name, profile, &[])
+}
+
+fn program_with(package: &str, name: &str, profile: Profile, features: &[&str]) -> Result<PathBuf> {
     let arguments =
         ["build", "--locked", "--profile", profile.name(), "--package", package, "--bin", name];
-    profile.apply(Step::cargo(format!("{name} ({})", profile.name()), &arguments)).run()?;
+    let step = Step::cargo(format!("{name} ({})", profile.name()), &arguments).args(features);
+    profile.apply(step).run()?;
     Ok(paths::built(profile, name))
 }
 

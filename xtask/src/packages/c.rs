@@ -45,10 +45,10 @@ const TOOLS: [&str; 11] = [
 ];
 
 pub(crate) const PARTS: [Part; 4] = [
-    Part { name: "abi", reads_packages: false, run: |_| interface::is_recorded() },
-    Part { name: "small", reads_packages: false, run: small },
-    Part { name: "musl", reads_packages: false, run: musl },
-    Part { name: "debian", reads_packages: false, run: debian_package::prove },
+    Part { name: "abi", run: |_| interface::is_recorded() },
+    Part { name: "small", run: small },
+    Part { name: "musl", run: musl },
+    Part { name: "debian", run: debian_package::prove },
 ];
 
 pub(crate) fn make(order: &Order) -> Result {
@@ -306,6 +306,7 @@ impl Proof {
             ("THIRD-PARTY-NOTICES.txt", "aws-lc-sys"),
             ("sbom.cdx.json", "pkg:cargo/rustls@"),
             ("abi.md", "soname"),
+            ("errors/pin_mismatch.md", "# pin_mismatch"),
         ] {
             if !paths::read(&documents.join(name))?.contains(words) {
                 return Err(Failure::new(format!("{name} does not contain: {words}")));

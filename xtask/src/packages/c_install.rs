@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::command::{Failure, Result};
 use crate::languages::c_library::{CLibrary, Flavour, SYSTEM, abi};
-use crate::packages::{Crates, HOST, no_private_paths, strip, version};
+use crate::packages::{Crates, HOST, no_private_paths, strip, version, write_pages};
 use crate::paths;
 use crate::profile::Profile;
 use crate::site;
@@ -127,18 +127,18 @@ pub(crate) fn install(
     let documents = places.at(&places.prefix.join("share").join("doc").join("webhook-mtls"));
     let purl = format!("pkg:generic/webhook-mtls@{version}");
     Crates::of(Flavour::Production.package(), HOST)?.write_all(&purl, &documents)?;
-    for page in PAGES {
-        let from = paths::root().join(page);
-        // All pages lie in one folder, so only links between those of `docs/` stay.
-        let stays = |path: &str| PAGES.contains(&path) && path.starts_with("docs/");
-        let text = site::packed(page, &paths::read(&from)?, stays);
-        paths::write(&documents.join(from.file_name().unwrap_or_default()), &text)?;
+    write_pages(&PAGES, &documents)?;
+    let changes = "CHANGELOG.md";
+    let text = site::packed(changes, &paths::read(&paths::root().join(changes))?, |_| false);
+    paths::write(&documents.join(changes), &text)?;
+    for name in ["valgrind.supp", "tsan.supp"] {
+        paths::copy(&paths::root().join("ffi").join(name), &documents.join(name))?;
     }
-    paths::copy(&paths::root().join("ffi/valgrind.supp"), &documents.join("valgrind.supp"))
+    Ok(())
 }
 
-/// The pages of the package.
-const PAGES: [&str; 3] = ["docs/c.md", "docs/abi.md", "CHANGELOG.md"];
+/// The pages of the package beside those about errors.
+const PAGES: [&str; 2] = ["docs/c.md", "docs/abi.md"];
 
 /// Fills a template of `ffi/packaging`.
 fn filled(name: &str, places: &Places, version: &str) -> Result<String> {

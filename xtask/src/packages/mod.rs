@@ -39,18 +39,19 @@ mod debian_package;
 pub(crate) mod interface;
 pub(crate) mod musl;
 mod node;
-mod python;
+pub(crate) mod python;
 mod reproduce;
 mod room;
 mod rust;
 mod slow;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::Languages;
 use crate::paths;
 use crate::profile::Profile;
+use crate::site;
 use crate::terminal;
 use crate::toolchain::Toolchain;
 
@@ -120,7 +121,7 @@ struct Chosen {
     languages: Vec<&'static Language>,
     /// The names of the slow parts.
     parts: Vec<&'static str>,
-    /// Whether the words named parts: then only what these need is made.
+    /// Whether the words named parts. Only `twice` among them needs the packages of this platform.
     has_named_parts: bool,
     is_proved: bool,
     is_dev: bool,
@@ -168,10 +169,9 @@ impl Chosen {
         })
     }
 
-    /// Whether the packages of a language are needed.
-    fn makes(&self, language: &Language) -> bool {
-        let reads = |part: &Part| part.reads_packages && self.parts.contains(&part.name);
-        !self.has_named_parts || self.parts.contains(&TWICE) || language.parts.iter().any(reads)
+    /// Whether the packages are needed.
+    fn makes(&self) -> bool {
+        !self.has_named_parts || self.parts.contains(&TWICE)
     }
 
     fn carry_out(&self, languages: &Languages) -> Result {
@@ -179,7 +179,7 @@ impl Chosen {
         for language in &self.languages {
             terminal::headline(&format!("Packages: {}", language.name));
             let order = language.order(languages)?;
-            if self.makes(language) {
+            if self.makes() {
                 paths::make_empty(&order.place)?;
                 (language.make)(&order)?;
             }
@@ -252,6 +252,23 @@ pub(crate) fn readme_lines(name: &str) -> Result<String> {
     }
 }
 
+/// Writes the pages to which `error.help` leads, and further pages of `docs/`, into a folder that stands for
+/// `docs/`. Links to other pages lead to the repository.
+pub(crate) fn write_pages(more: &[&str], to: &Path) -> Result {
+    let mut pages: Vec<String> = more.iter().map(|page| (*page).to_owned()).collect();
+    pages.push("docs/errors.md".to_owned());
+    for page in paths::files_with_extension(&paths::root().join("docs/errors"), "md")? {
+        pages.push(paths::shown(&page));
+    }
+    for page in &pages {
+        let text = paths::read(&paths::root().join(page))?;
+        let has = |path: &str| pages.iter().any(|page| page == path);
+        let below = page.strip_prefix("docs/").unwrap_or(page);
+        paths::write(&to.join(below), &site::packed(page, &text, has))?;
+    }
+    Ok(())
+}
+
 const CHECKSUMS: &str = "SHA256SUMS";
 
 fn directory() -> PathBuf {
@@ -294,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn a_named_part_runs_alone_and_makes_only_what_it_reads() {
+    fn a_named_part_runs_alone_and_only_twice_makes_the_packages() {
         let musl = Chosen::read(&["--all", "musl"]).unwrap();
         assert_eq!((names(&["--all", "musl"]), &musl.parts[..]), (vec!["c"], &["musl"][..]));
-        assert!(!musl.makes(musl.languages[0]));
+        assert!(!musl.makes());
         let wheel = Chosen::read(&["--all", "wheel-musl"]).unwrap();
-        assert!(wheel.makes(wheel.languages[0]) && wheel.languages[0].name == "python");
+        assert!(!wheel.makes() && wheel.languages[0].name == "python");
         let twice = Chosen::read(&["rust", "--all", TWICE]).unwrap();
-        assert!(twice.languages.len() == 1 && twice.makes(twice.languages[0]));
+        assert!(twice.languages.len() == 1 && twice.makes());
         assert_eq!(names(&["--all", TWICE]).len(), 5);
         assert!(Chosen::read(&["--all"]).unwrap().parts.contains(&"semver"));
     }

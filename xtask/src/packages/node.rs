@@ -14,10 +14,11 @@ use serde_json::json;
 use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::node::{self, Addon};
-use crate::packages::{Crates, HOST, Order, Part, Room, command, no_private_paths, strip};
+use crate::packages::{
+    Crates, HOST, Order, Part, Room, command, no_private_paths, strip, write_pages,
+};
 use crate::paths;
 use crate::profile::Profile;
-use crate::site;
 
 /// A platform of which Node has binaries.
 struct Platform {
@@ -139,7 +140,7 @@ fn root_package(order: &Order, built: &Path, platforms: &[&Platform], tree: &Pat
     for name in ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
         paths::copy(&paths::root().join(name), &tree.join(name))?;
     }
-    reference(tree)?;
+    write_pages(&["docs/options.md"], &tree.join("docs"))?;
     // npm keeps the order of the conditions in `exports`, which has a meaning.
     edit_manifest(tree, "delete", &["private", "scripts", "devDependencies"])?;
     let set: Vec<String> = platforms
@@ -148,20 +149,6 @@ fn root_package(order: &Order, built: &Path, platforms: &[&Platform], tree: &Pat
         .chain([format!("peerDependencies.webhook-mtls-testing={}", order.version)])
         .collect();
     edit_manifest(tree, "set", &set)
-}
-
-/// Writes the pages to which `error.help` leads, and that of the options.
-fn reference(tree: &Path) -> Result {
-    let mut pages = vec!["docs/errors.md".to_owned(), "docs/options.md".to_owned()];
-    for page in paths::files_with_extension(&paths::root().join("docs/errors"), "md")? {
-        pages.push(paths::shown(&page));
-    }
-    for page in &pages {
-        let text = paths::read(&paths::root().join(page))?;
-        let has = |path: &str| pages.iter().any(|page| page == path);
-        paths::write(&tree.join(page), &site::packed(page, &text, has))?;
-    }
-    Ok(())
 }
 
 /// Fills the directory of `webhook-mtls-testing`, which finds the addon of the kit. The JavaScript

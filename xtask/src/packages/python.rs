@@ -3,6 +3,7 @@
 //! Each wheel is built from the unpacked source distribution, so that a user who builds from it gets
 //! the same. zig links against an old glibc, so that a wheel runs on old systems.
 
+mod foreign;
 mod proof;
 mod source;
 
@@ -13,9 +14,10 @@ use std::time::Duration;
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::{environment, executable};
-use crate::packages::Order;
+use crate::packages::{Order, version};
 use crate::paths;
 use crate::profile::Profile;
+use crate::toolchain::Toolchain;
 
 pub(crate) use proof::{PARTS, prove};
 
@@ -29,6 +31,8 @@ struct Project {
     folder: &'static str,
     /// The folders of the crates of the workspace that its crate uses.
     uses: &'static [&'static str],
+    /// Whether its module contains the pages about errors.
+    has_pages: bool,
 }
 
 const PROJECTS: [Project; 2] = [
@@ -37,12 +41,14 @@ const PROJECTS: [Project; 2] = [
         package: "webhook-mtls-python",
         folder: "bindings-python",
         uses: &["core", "command"],
+        has_pages: true,
     },
     Project {
         name: "webhook_mtls_testing",
         package: "webhook-mtls-python-testing",
         folder: "bindings-python/testing",
         uses: &["core", "command", "bindings-python"],
+        has_pages: false,
     },
 ];
 
@@ -51,6 +57,13 @@ struct Platform {
     target: &'static str,
     /// The tag that the platform's package managers know.
     tag: &'static str,
+}
+
+impl Platform {
+    /// The tag with the processor.
+    fn full_tag(&self) -> String {
+        format!("{}_{}", self.tag, self.target.split('-').next().unwrap_or_default())
+    }
 }
 
 /// This machine's platform, on which every wheel is tested.
@@ -66,26 +79,29 @@ const OTHERS: [Platform; 3] = [
 /// The time limit of an optimized build on two busy cores.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Builds the source distributions, and the wheels of this machine's platform from them.
+/// Copies the source distributions and the wheels of this machine's platform.
 pub(crate) fn make(order: &Order) -> Result {
-    build(order, &tools(order)?)
-}
-
-fn build(order: &Order, tools: &Path) -> Result {
-    for project in &PROJECTS {
-        project.pack(order, tools)?;
-    }
-    for project in &PROJECTS {
-        let source = project.unpacked(&order.version);
-        project.wheel(&source, &HERE, tools, &order.place)?;
+    for file in paths::entries(order.languages.shipped().python()?.packages())? {
+        paths::copy(&file, &order.place.join(file.file_name().unwrap_or_default()))?;
     }
     Ok(())
 }
 
+/// Builds the source distributions, and the wheels of this machine's platform from them, into an empty
+/// directory. Returns the wheels of the package and of its kit.
+pub(crate) fn build(toolchain: &Toolchain, to: &Path) -> Result<[PathBuf; 2]> {
+    let (tools, version) = (tools(toolchain)?, version()?);
+    for project in &PROJECTS {
+        project.pack(&version, to, &tools)?;
+    }
+    let wheel = |project: &Project| project.wheel(&project.unpacked(&version), &HERE, &tools, to);
+    Ok([wheel(&PROJECTS[0])?, wheel(&PROJECTS[1])?])
+}
+
 /// Installs the pinned tools that build and check wheels.
-fn tools(order: &Order) -> Result<PathBuf> {
+fn tools(toolchain: &Toolchain) -> Result<PathBuf> {
     let requirements = paths::root().join("bindings-python").join("requirements-packages.txt");
-    environment(&order.languages.toolchain.python, &home().join("packaging"), &requirements)
+    environment(&toolchain.python, &home().join("packaging"), &requirements)
 }
 
 fn home() -> PathBuf {
@@ -100,7 +116,8 @@ fn path_with(tools: &Path) -> Result<OsString> {
 }
 
 impl Project {
-    /// Builds the wheel of a platform from an unpacked source distribution; returns its path.
+    /// Builds the wheel of a platform from an unpacked source distribution; returns its path. It has a
+    /// target directory of its own, because cargo locks one, and shares nothing with the builds without zig.
     fn wheel(&self, source: &Path, on: &Platform, tools: &Path, to: &Path) -> Result<PathBuf> {
         let wheels = home().join("wheel").join(on.target).join(self.name);
         paths::make_empty(&wheels)?;
@@ -110,7 +127,7 @@ impl Project {
             .args(["--profile", Profile::Shipped.name(), "--target", on.target])
             .args(["--compatibility", on.tag])
             .arg("--target-dir")
-            .arg(paths::target())
+            .arg(home().join("build"))
             .arg("--out")
             .arg(&wheels)
             .env("PATH", path_with(tools)?)

@@ -10,8 +10,6 @@ use crate::reports::soak;
 pub(crate) struct Part {
     /// Its name after `--all`.
     pub(crate) name: &'static str,
-    /// Whether it reads the packages of this platform, which are then made before it.
-    pub(crate) reads_packages: bool,
     /// Returns its result as a line for `docs/packages.md`.
     pub(crate) run: fn(&Order) -> Result<String>,
 }

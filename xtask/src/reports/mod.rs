@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod mutants;
 mod plot;
+pub(crate) mod queues;
 pub(crate) mod scale;
 pub(crate) mod sizing;
 pub(crate) mod soak;

@@ -1,5 +1,5 @@
 //! `cargo xtask scale`: measures how memory, CPU and descriptors grow with endpoints, consumers,
-//! connections and deliveries in flight, each at four sizes. Writes the result to `docs/scale.md`.
+//! connections and deliveries in flight or waiting, each at four sizes. Writes the result to `docs/scale.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ struct Growth {
     columns: &'static [(&'static str, &'static str)],
 }
 
-const GROWTHS: [Growth; 5] = [
+const GROWTHS: [Growth; 6] = [
     Growth {
         word: "endpoints",
         title: "Endpoints",
@@ -75,6 +75,15 @@ const GROWTHS: [Growth; 5] = [
         size: "in flight",
         sizes: [8, 32, 128, 512],
         columns: &[("cpu_us", "CPU of a delivery, µs"), ("more_descriptors", "more descriptors")],
+    },
+    Growth {
+        word: "waiting",
+        title: "Deliveries that wait",
+        about: "Deliveries to one consumer with a `rate`, submitted at once, that wait for their turn. \
+                They share their payload, which is not counted.",
+        size: "waiting",
+        sizes: [1000, 3000, 10_000, 30_000],
+        columns: &[("bytes", "bytes of memory for each")],
     },
     Growth {
         word: "diagnoses",
@@ -144,7 +153,7 @@ fn page(seen: &Samples, machine: &Machine) -> String {
          is the median of {ROUNDS} processes. The consumers are ports of one nginx that requires a \
          client certificate. CPU is the client's time for 1 KiB over TLS 1.3. No delivery failed. \
          [Comparison with other clients](performance.md). [Slow and dead consumers among ten \
-         thousand](queues/README.md#slow-consumers).",
+         thousand](queues/measured.md).",
         machine.date, machine.class
     );
     let mut text = format!("# Scale\n\n{}\n", wrapped(&seen_on, COLUMNS).join("\n"));

@@ -51,7 +51,8 @@ struct Suite {
     run: fn(&Languages) -> Result<String>,
 }
 
-/// Quick suites come first, so that a small error shows before a build.
+/// Quick suites come first, so that a small error shows before a build. Those of `NEED_BUILDS_FOR_USERS` come
+/// last, because these builds run beside the others.
 const SUITES: [Suite; 26] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
@@ -124,16 +125,6 @@ const SUITES: [Suite; 26] = [
         about: "hostile receivers: reports compared with the facts",
         run: outcomes::test,
     },
-    Suite {
-        name: "instructions",
-        about: "instructions of the hot paths, by callgrind",
-        run: instructions::test,
-    },
-    Suite {
-        name: "packages",
-        about: "every package, installed in an empty folder without Rust",
-        run: packages::test,
-    },
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
     Suite {
         name: "receivers",
@@ -152,10 +143,22 @@ const SUITES: [Suite; 26] = [
     },
     Suite {
         name: "fleet",
-        about: "Celery and BullMQ: workers, broker and consumers are killed, nothing is lost",
+        about: "Celery, Dramatiq, BullMQ: workers, broker and consumers die, nothing is lost",
         run: fleet::test,
     },
+    Suite {
+        name: "packages",
+        about: "every package, installed in an empty folder without Rust",
+        run: packages::test,
+    },
+    Suite {
+        name: "instructions",
+        about: "instructions of the hot paths, by callgrind",
+        run: instructions::test,
+    },
 ];
+
+const NEED_BUILDS_FOR_USERS: [&str; 2] = ["packages", "instructions"];
 
 /// Suites that run only if they are named.
 const NAMED: [Suite; 1] = [Suite {
@@ -180,6 +183,10 @@ pub(crate) fn run(names: &[&str]) -> Result {
     let chosen = choose(names)?;
     let languages = Languages::new(Toolchain::find()?, Profile::Dev);
     languages.toolchain.show();
+    let needs_builds = |suite: &&Suite| NEED_BUILDS_FOR_USERS.contains(&suite.name);
+    if chosen.iter().skip(1).copied().any(|suite| needs_builds(&suite)) {
+        languages.begin_for_users();
+    }
     let mut results = Vec::new();
     for suite in chosen {
         terminal::headline(&format!("{}: {}", suite.name, suite.about));

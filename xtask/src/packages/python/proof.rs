@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::executable;
+use crate::packages::python::foreign::Foreign;
 use crate::packages::python::{HERE, LIMIT, OTHERS, PROJECTS, Platform, home, tools};
 use crate::packages::{Order, Part, command};
 use crate::paths;
@@ -19,7 +20,7 @@ const INTERPRETERS: [&str; 6] =
 /// Checks the artifacts with the tools of the Python packagers, and installs and uses the wheels on
 /// every CPython of this machine, without a compiler.
 pub(crate) fn prove(order: &Order) -> Result<u32> {
-    let tools = tools(order)?;
+    let tools = tools(&order.languages.toolchain)?;
     let mut passed = check_files(order, &tools)?;
     passed += check_types(order, &tools)?;
     let interpreters = interpreters(order)?;
@@ -33,14 +34,10 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
 }
 
 pub(crate) const PARTS: [Part; 4] = [
-    Part { name: "wheel-musl", reads_packages: true, run: |order| build_for(&OTHERS[0], order) },
-    Part { name: "wheel-arm64", reads_packages: true, run: |order| build_for(&OTHERS[1], order) },
-    Part {
-        name: "wheel-arm64-musl",
-        reads_packages: true,
-        run: |order| build_for(&OTHERS[2], order),
-    },
-    Part { name: "sdist", reads_packages: false, run: install_from_source },
+    Part { name: "wheel-musl", run: |order| build_for(&OTHERS[0], order) },
+    Part { name: "wheel-arm64", run: |order| build_for(&OTHERS[1], order) },
+    Part { name: "wheel-arm64-musl", run: |order| build_for(&OTHERS[2], order) },
+    Part { name: "sdist", run: install_from_source },
 ];
 
 /// Runs the checks that need no installation.
@@ -70,11 +67,10 @@ fn check_files(order: &Order, tools: &Path) -> Result<u32> {
 fn require_tag(wheel: &Path, platform: &Platform, tools: &Path) -> Result {
     let show = Step::new("auditwheel show", executable(tools, "auditwheel")).arg("show").arg(wheel);
     let shown = show.run()?;
-    let architecture = platform.target.split('-').next().unwrap_or_default();
     // The output is wrapped at the width of a terminal.
     let text = shown.all.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = "consistent with the following platform tag: ";
-    if text.contains(&format!("{sentence}\"{}_{architecture}\"", platform.tag)) {
+    if text.contains(&format!("{sentence}\"{}\"", platform.full_tag())) {
         return Ok(());
     }
     Err(Failure::with_output(format!("a wheel needs more than {}", platform.tag), shown.all))
@@ -175,26 +171,34 @@ fn use_wheels(
 
 /// Builds the wheels of another platform, if the standard library of Rust exists for it.
 fn build_for(platform: &Platform, order: &Order) -> Result<String> {
-    let tools = &tools(order)?;
+    let tools = &tools(&order.languages.toolchain)?;
     let target = platform.target;
     let place = Step::new("rustc", "rustc").args(["--print", "target-libdir", "--target", target]);
     let library = PathBuf::from(place.ask()?.stdout.trim());
     if !library.exists() {
         return Ok(format!("{target}: not built, this machine has no standard library for it"));
     }
+    let foreign = Foreign::of(target)?;
+    let mut wheels = Vec::new();
     for project in &PROJECTS {
+        project.pack(&order.version, &order.place, tools)?;
         let source = project.unpacked(&order.version);
         let wheel = project.wheel(&source, platform, tools, &order.place)?;
         require_tag(&wheel, platform, tools)?;
+        wheels.push(wheel);
     }
-    Ok(format!("{target}: built as {}, not run", platform.tag))
+    let built = format!("{target}: built as {}", platform.tag);
+    match foreign {
+        Some(foreign) => Ok(format!("{built}; {}", foreign.uses(platform, tools, &wheels)?)),
+        None => Ok(format!("{built}, not run")),
+    }
 }
 
 /// Builds and installs both source distributions with pip, as a user with Rust does.
 fn install_from_source(order: &Order) -> Result<String> {
-    let tools = tools(order)?;
+    let tools = tools(&order.languages.toolchain)?;
     for project in &PROJECTS {
-        project.pack(order, &tools)?;
+        project.pack(&order.version, &order.place, &tools)?;
     }
     let environment = home().join("from-source");
     Step::new("environment", &order.languages.toolchain.python)
@@ -219,6 +223,6 @@ fn install_from_source(order: &Order) -> Result<String> {
     Ok("both built with --locked by pip, installed and used".to_owned())
 }
 
-fn programs() -> PathBuf {
+pub(super) fn programs() -> PathBuf {
     paths::root().join("bindings-python").join("tests").join("packages")
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::executable;
 use crate::packages::python::{Project, home, only};
-use crate::packages::{Crates, HOST, Order};
+use crate::packages::{Crates, HOST, write_pages};
 use crate::paths;
 use crate::profile::Profile;
 
@@ -29,9 +29,9 @@ const ADDITIONS: [(&str, &str); 2] = [
 ];
 
 impl Project {
-    /// Packs the source distribution into the place of the artifacts, and unpacks it.
-    pub(super) fn pack(&self, order: &Order, tools: &Path) -> Result {
-        let staged = self.stage(&order.version)?;
+    /// Packs the source distribution into a directory, and unpacks it elsewhere.
+    pub(super) fn pack(&self, version: &str, to: &Path, tools: &Path) -> Result {
+        let staged = self.stage(version)?;
         let packed = home().join("packed").join(self.name);
         paths::make_empty(&packed)?;
         let pack = Step::new(format!("source of {}", self.name), executable(tools, "maturin"))
@@ -40,9 +40,9 @@ impl Project {
             .in_directory(&staged.join(self.folder));
         Profile::Shipped.apply(pack).run()?;
         let built = only(&packed, "gz")?;
-        let archive = order.place.join(built.file_name().unwrap_or_default());
+        let archive = to.join(built.file_name().unwrap_or_default());
         paths::copy(&built, &archive)?;
-        let source = self.unpacked(&order.version);
+        let source = self.unpacked(version);
         paths::make_empty(&source)?;
         Step::new("unpack", "tar")
             .arg("-xf")
@@ -70,6 +70,9 @@ impl Project {
         let project = staged.join(self.folder);
         let files = ["Cargo.toml", "pyproject.toml", "README.md", "src", "python"];
         copy(&root.join(self.folder), &project, &files)?;
+        if self.has_pages {
+            write_pages(&[], &project.join("python").join(self.name).join("docs"))?;
+        }
         let crates = Crates::of(self.package, HOST)?;
         for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
             paths::copy(&root.join(license), &project.join(license))?;
