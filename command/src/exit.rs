@@ -175,7 +175,17 @@ impl Failure {
 pub(crate) fn show_error(error: &Error, about: Option<&str>, screen: &mut Screen) {
     let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
     screen.mark(Mark::Fault, &format!("{about}{}", error.message()));
-    screen.advice(remedy(error));
+    let text = remedy(error);
+    let context = error.context();
+    // The remedy ends with this command line.
+    let line = context.get("diagnose").and_then(serde_json::Value::as_str);
+    match line.and_then(|line| Some((text.strip_suffix(line)?, line))) {
+        Some((text, line)) => {
+            screen.advice(text.trim_end());
+            screen.command(line);
+        }
+        None => screen.advice(text),
+    }
 }
 
 /// Shows whose fault an error is, and its kind.

@@ -131,6 +131,12 @@ impl Screen {
         self.labeled(&format!("{:<LABEL$}", "  do"), text);
     }
 
+    /// Adds a command line below advice. It is not wrapped, so that it can be copied.
+    pub(crate) fn command(&mut self, line: &str) {
+        let line = format!("{}{}", " ".repeat(LABEL), escaped(line));
+        self.line(&line);
+    }
+
     /// Adds a remark below what was found.
     pub(crate) fn note(&mut self, text: &str) {
         self.labeled(&" ".repeat(LABEL), text);

@@ -76,6 +76,11 @@ fn the_exit_code_says_whose_fault_it_is() {
     assert_eq!(pinned.code, 1, "{}", pinned.output);
     assert!(pinned.output.contains("pin_mismatch"), "{}", pinned.output);
     assert!(pinned.output.contains(&place.acme.issued().pin), "{}", pinned.output);
+    // It can be copied.
+    let line = pinned.output.lines().find(|line| line.contains("webhook-mtls diagnose"));
+    let line = line.unwrap_or_else(|| panic!("{}", pinned.output));
+    assert!(line.trim_start().starts_with("webhook-mtls diagnose https://"), "{line}");
+    assert!(line.ends_with("--allow 127.0.0.0/8"), "{line}");
 
     place.acme.accept_only(&Authority::new("other").expect("a CA"));
     let refused = place.deliver(&data);

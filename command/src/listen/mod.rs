@@ -25,7 +25,7 @@ use webhook_mtls::{Authorization, Role, TenantRule, Trust, Verifier, VerifierOpt
 use crate::SCHEMA;
 use crate::cli::{flag, is_json, json_option, text, value};
 use crate::console::Console;
-use crate::exit::{Exit, Failure, show_error};
+use crate::exit::{Exit, Failure};
 use crate::screen::{Mark, Screen};
 use crate::target::opened;
 use crate::{files, secrets};
@@ -226,7 +226,9 @@ fn announce(
         screen.field("page", &url);
     }
     if let Some(fault) = leaf.verdict(Use::Server).and_then(|verdict| verdict.fault.as_ref()) {
-        show_error(fault, Some("clients will refuse this receiver"), &mut screen);
+        let message = format!("clients will refuse this receiver: {}", fault.message());
+        screen.mark(Mark::Fault, &message);
+        screen.advice("Start it with another certificate (--cert).");
     }
     screen.blank();
     let text = screen.finish();

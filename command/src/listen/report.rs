@@ -40,7 +40,7 @@ pub(super) fn show(report: &Report, screen: &mut Screen) {
             show_chain(&report.presented.chain, screen);
         }
         (End::NoHandshake(why), accepted) => {
-            screen.mark(Mark::Fault, &format!("{from} was refused: {why}"));
+            screen.mark(Mark::Fault, &format!("{from} made no request: {why}"));
             if accepted.is_some() {
                 show_chain(&report.presented.chain, screen);
             }

@@ -139,12 +139,18 @@ pub(super) fn explained(error: &std::io::Error, start: &[u8]) -> String {
 
 fn refused_by_client(alert: AlertDescription) -> String {
     let why = match alert {
-        AlertDescription::UnknownCA => "it does not trust the CA of this receiver's certificate",
+        AlertDescription::UnknownCA => {
+            "it refused this receiver: it does not trust the CA of the receiver's certificate"
+        }
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
             "it refused this receiver's certificate"
         }
         AlertDescription::CertificateExpired => {
-            "it says that this receiver's certificate has expired"
+            "it refused this receiver: it says that the receiver's certificate has expired"
+        }
+        // Our library sends it for a pin that does not match.
+        AlertDescription::AccessDenied => {
+            "it refused this receiver: if it pins keys, compare its pin with `our pin`"
         }
         _ => "it ended the handshake",
     };
