@@ -108,6 +108,7 @@ def running(
     log: Path,
     environment: dict[str, str],
     pass_fds: Sequence[int] = (),
+    user: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a server as the leader of a process group, and ends the group. Shows its log if a test
     fails meanwhile.
@@ -120,6 +121,7 @@ def running(
             stdin=subprocess.DEVNULL,
             env=os.environ | environment,
             pass_fds=pass_fds,
+            user=user,
             start_new_session=True,
         )
     try:

@@ -1,10 +1,13 @@
 """The statuses of several processes as one. The shared vectors have the rules."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import redis
+from postgres_server import postgres_server
 from redis_server import redis_server
 
 import webhook_mtls as wm
@@ -87,16 +90,31 @@ def test_an_identity_is_retired_if_no_process_of_the_fleet_needs_it(lab: Lab) ->
             assert refused.value.context["option"] == "fleet"
 
 
+@contextmanager
+def shared_by_processes(store: str) -> Iterator[tuple[Any, Any]]:
+    """Yields the program of the pages, and its store."""
+    if store == "redis":
+        with redis_server() as place, redis.Redis(unix_socket_path=str(place)) as shared:
+            yield example("fleet_status"), shared
+    else:
+        shares = example("postgres_index")
+        with postgres_server() as conninfo:
+            shared = shares.Postgres(conninfo)
+            shared.rows(shares.TABLES)
+            yield shares, shared
+
+
 @pytest.mark.slow
 @pytest.mark.runtime
-def test_an_identity_is_needed_until_the_last_process_has_the_next_one(lab: Lab) -> None:
-    shares = example("fleet_status")
+@pytest.mark.parametrize("store", ["redis", "postgres"])
+def test_an_identity_is_needed_until_the_last_process_has_the_next_one(
+    lab: Lab, store: str
+) -> None:
     acme = lab.consumer("acme")
     issued = lab.authority.issue("second")
     following = wm.Identity.from_pem(issued.cert_pem, issued.key_pem)
     with (
-        redis_server() as place,
-        redis.Redis(unix_socket_path=str(place)) as shared,
+        shared_by_processes(store) as (shares, shared),
         lab.dispatcher() as one,
         lab.dispatcher() as two,
     ):

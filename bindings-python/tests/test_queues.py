@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,26 @@ import pytest
 import redis
 from celery import Celery
 from celery.exceptions import Reject
+from postgres_server import postgres_server
 from redis_server import redis_server
 
 import webhook_mtls as wm
-from barrier import LONG, RUNTIMES, Barrier, celery_worker, environment_of, eventually, running
+from barrier import (
+    LONG,
+    RUNTIMES,
+    Barrier,
+    celery_worker,
+    environment_of,
+    eventually,
+    example,
+    running,
+)
 from webhook_mtls._background import _Slow, drain
 from webhook_mtls.celery import DeliverTask, FanOutTask
-from webhook_mtls.queues import DeadLetter, Hooks, Job, RedisIndex
+from webhook_mtls.queues import DeadLetter, DueIndex, Hooks, Job, RedisIndex
 from webhook_mtls.testing import Consumer, Lab, error
+
+POSTGRES = example("postgres_index")
 
 
 @pytest.fixture
@@ -32,9 +45,28 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def index(place: Path) -> Iterator[RedisIndex]:
+def redis_index(place: Path) -> Iterator[RedisIndex]:
     with redis.Redis(unix_socket_path=str(place)) as client:
         yield RedisIndex(client)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Any]:
+    """The database of the example, without tables."""
+    with postgres_server() as conninfo:
+        yield POSTGRES.Postgres(conninfo)
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def index(request: pytest.FixtureRequest) -> DueIndex:
+    if request.param == "redis":
+        known: DueIndex = request.getfixturevalue("redis_index")
+        return known
+    database = request.getfixturevalue("database")
+    database.rows("DROP TABLE IF EXISTS jobs, dead, statuses")
+    database.rows(POSTGRES.TABLES)
+    own: DueIndex = POSTGRES.PostgresIndex(database)
+    return own
 
 
 def test_keys_of_jobs_are_unambiguous_and_have_no_colon() -> None:
@@ -45,7 +77,7 @@ def test_keys_of_jobs_are_unambiguous_and_have_no_colon() -> None:
     assert Job("b", "c", 7).key == Job("b", "c").key
 
 
-def test_a_job_that_is_due_returns_until_it_is_settled(index: RedisIndex) -> None:
+def test_a_job_that_is_due_returns_until_it_is_settled(index: DueIndex) -> None:
     job = Job("acme", "evt_1", 3, 4)
     index.put([job], 0)
     index.put([Job("acme", "evt_2")], 3600)
@@ -57,7 +89,7 @@ def test_a_job_that_is_due_returns_until_it_is_settled(index: RedisIndex) -> Non
     assert index.claim(10, 0) == []
 
 
-def test_only_the_message_of_the_current_step_has_an_effect(index: RedisIndex) -> None:
+def test_only_the_message_of_the_current_step_has_an_effect(index: DueIndex) -> None:
     first, second = Job("acme", "evt_1"), Job("acme", "evt_1", 2, 1)
     other = Job("globex", "evt_1")
     index.put([first, other], 0)
@@ -72,7 +104,7 @@ def test_only_the_message_of_the_current_step_has_an_effect(index: RedisIndex) -
     assert index.begin([second], 60) == set()
 
 
-def test_release_returns_the_parked_jobs_of_one_consumer(index: RedisIndex) -> None:
+def test_release_returns_the_parked_jobs_of_one_consumer(index: DueIndex) -> None:
     jobs = [Job(consumer, event) for consumer in ("acme", "globex") for event in ("1", "2")]
     index.put(jobs, 3600, parked=True)
     index.put([Job("acme", "3")], 3600)
@@ -82,7 +114,7 @@ def test_release_returns_the_parked_jobs_of_one_consumer(index: RedisIndex) -> N
     assert index.release("acme") == 0
 
 
-def test_a_dead_letter_replaces_the_job(index: RedisIndex) -> None:
+def test_a_dead_letter_replaces_the_job(index: DueIndex) -> None:
     job = Job("acme", "evt_1", 2)
     index.put([job], 0, parked=True)
     letter = DeadLetter(job, "a retry cannot succeed", "all", {"kind": "http_status"}, 1.5)
@@ -92,13 +124,21 @@ def test_a_dead_letter_replaces_the_job(index: RedisIndex) -> None:
     assert list(index.dead()) == [letter]
 
 
-def test_one_job_costs_one_round_trip(index: RedisIndex, place: Path) -> None:
+def test_workers_that_claim_at_once_get_different_jobs(index: DueIndex) -> None:
+    index.put([Job("acme", str(number)) for number in range(200)], 0)
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: index.claim(25, 3600), range(8)))
+    keys = [job.key for jobs in taken for job in jobs]
+    assert len(keys) == len(set(keys)) == 200
+
+
+def test_one_job_costs_one_round_trip(redis_index: RedisIndex, place: Path) -> None:
     job = Job("acme", "evt_1")
 
     def deliver() -> None:
-        index.put([job], 0)
-        assert index.begin([job], 60) == {job.key}
-        index.settle(job)
+        redis_index.put([job], 0)
+        assert redis_index.begin([job], 60) == {job.key}
+        redis_index.settle(job)
 
     with redis.Redis(unix_socket_path=str(place)) as client:
         deliver()
@@ -113,7 +153,7 @@ def test_one_job_costs_one_round_trip(index: RedisIndex, place: Path) -> None:
 class Settled(Hooks):
     """Hooks that keep what they are told."""
 
-    def __init__(self, index: RedisIndex) -> None:
+    def __init__(self, index: DueIndex) -> None:
         self.index = index
         self.policy = wm.RetryPolicy(attempts=2, first=1, ceiling=8, seed=1)
         self.said: list[tuple[object, ...]] = []
@@ -136,7 +176,7 @@ class Settled(Hooks):
     ],
 )
 def test_a_failure_ends_as_the_policy_decides(
-    index: RedisIndex, failure: wm.WebhookMtlsError, attempt: int, outcome: tuple[str, int]
+    index: DueIndex, failure: wm.WebhookMtlsError, attempt: int, outcome: tuple[str, int]
 ) -> None:
     hooks, again = Settled(index), []
     job = Job("acme", "evt_1", attempt)
@@ -338,11 +378,11 @@ class Patient(Hooks):
 
 
 def test_a_slow_consumer_has_a_share_of_the_deliveries_that_go_on(
-    lab: Lab, index: RedisIndex
+    lab: Lab, redis_index: RedisIndex
 ) -> None:
     acme, barrier = lab.consumer("acme"), Barrier(lab, 3)
     with barrier:
-        hooks = Patient(lab, index, {"acme": acme.url, "slow": barrier.url})
+        hooks = Patient(lab, redis_index, {"acme": acme.url, "slow": barrier.url})
         with hooks.dispatcher:
             jobs = [Job("slow", f"evt_{number}", 3) for number in range(5)]
             assert [hooks.attempt(job) for job in jobs[:2]] == [None, None]
@@ -353,7 +393,7 @@ def test_a_slow_consumer_has_a_share_of_the_deliveries_that_go_on(
             assert hooks.sent == list(zip(following, waits, strict=True))
             first, second, third = (wait or 0 for wait in waits)
             assert 0 < first < second < third < 1
-            assert len(index.begin(following, 60)) == 3
+            assert len(redis_index.begin(following, 60)) == 3
             # The task of another consumer waits until the end.
             hooks.task_wait = None
             assert hooks.attempt(Job("acme", "evt_1")) is None
@@ -361,20 +401,22 @@ def test_a_slow_consumer_has_a_share_of_the_deliveries_that_go_on(
             hooks.dispatcher.deliver(hooks.endpoint("slow"), b"")
             drain()
             assert set(hooks.delivered[1:]) == set(jobs[:2])
-    assert index.begin(jobs[:2], 60) == set()
+    assert redis_index.begin(jobs[:2], 60) == set()
 
 
-def test_a_consumer_that_answers_in_time_again_is_waited_for(lab: Lab, index: RedisIndex) -> None:
+def test_a_consumer_that_answers_in_time_again_is_waited_for(
+    lab: Lab, redis_index: RedisIndex
+) -> None:
     barrier = Barrier(lab, 3)
     with barrier:
-        hooks = Patient(lab, index, {"slow": barrier.url})
+        hooks = Patient(lab, redis_index, {"slow": barrier.url})
         with hooks.dispatcher:
             for number in range(2):
                 hooks.attempt(Job("slow", f"evt_{number}"))
             hooks.dispatcher.deliver(hooks.endpoint("slow"), b"")
             drain()
     acme = lab.consumer("acme")
-    hooks = Patient(lab, index, {"slow": acme.url})
+    hooks = Patient(lab, redis_index, {"slow": acme.url})
     with hooks.dispatcher:
         hooks.task_wait = LONG
         # The first one shows that it is well, and the task of the second one waits.

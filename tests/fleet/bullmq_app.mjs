@@ -3,7 +3,7 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Queue, Worker } from 'bullmq'
-import { Dispatcher, Identity, RetryPolicy, Trust } from 'webhook-mtls'
+import { Dispatcher, Identity, Pins, RetryPolicy, Trust } from 'webhook-mtls'
 import { createProcessor, jobsOf, release, shutdown, workerOptions } from 'webhook-mtls/bullmq'
 
 const { FLEET: directory, FLEET_REDIS: path } = process.env
@@ -26,10 +26,15 @@ function work() {
     egress: { preset: 'public', allow: ['127.0.0.0/8'] },
     // Circuits would hold jobs back, for a time that depends on the machine.
     circuitFailures: 0,
+    reloadMs: 200,
   })
   const processor = createProcessor({
     dispatcher,
-    endpoint: (consumer) => dispatcher.endpoint(consumer, urls[consumer], { pins: null }),
+    endpoint(consumer) {
+      // The file changes meanwhile.
+      const known = JSON.parse(readFileSync(join(directory, 'pins.json'), 'utf8'))[consumer]
+      return dispatcher.endpoint(consumer, urls[consumer], { pins: known ? new Pins(known) : null })
+    },
     body: (event) => JSON.stringify({ event }),
     deliverOptions({ consumer, event }) {
       note('started', consumer, event, process.pid)

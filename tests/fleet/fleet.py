@@ -1,8 +1,12 @@
-"""A fleet: consumers of each behavior, a broker, and workers, each of which can be killed."""
+"""A fleet: consumers of each behavior, a broker, and workers, each of which can be killed.
+
+Our certificate and the pin of a consumer change meanwhile.
+"""
 
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "bindings-python" / "tests"), str(ROOT / "tests" / "peers")]
 
 import nginx  # noqa: E402
@@ -70,6 +75,29 @@ class Process:
     def children(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(each) for each in path.read_text().split()]
+
+
+class Machine(Process):
+    """Processes of one PID namespace: if its first process dies, the kernel kills all."""
+
+    def __init__(
+        self,
+        first: Sequence[str | Path],
+        other: Sequence[str | Path],
+        log: Path,
+        environment: dict[str, str],
+    ) -> None:
+        beside = f"{shlex.join(map(str, other))} & " if other else ""
+        space = ["unshare", "--pid", "--fork", "--kill-child"]
+        if os.geteuid():
+            space += ["--user", "--map-current-user"]
+        script = f"{beside}{shlex.join(map(str, first))}"
+        # Without the last command, the shell would become the worker.
+        super().__init__([*space, "sh", "-c", f"{script}; exit $?"], log, environment)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 class Redis(Process):
@@ -159,6 +187,7 @@ class Result:
     confirmed: set[KEYS]
     received: Counter[KEYS]
     notes: list[list[str]]
+    tenants: Counter[str | None]
     took: float
 
     def failed_and_sent(self) -> Counter[KEYS]:
@@ -181,13 +210,14 @@ class Fleet:
         self.directory, self.events, self._stack = directory, events, stack
         self.lab = stack.enter_context(Lab())
         self.lab.write_files(directory)
-        special = ("busy", "unasked", "repaired", "gone")
+        special = ("busy", "unasked", "repaired", "gone", "repinned")
         names = [f"kit-{number}" for number in range(healthy)]
         self.kit = {name: self.lab.consumer(name) for name in [*names, *special]}
         self.kit["busy"].respond(429, retry_after=6, times=events // 4)
         self.kit["gone"].respond(410, times=0)
         for name in ("unasked", "repaired"):
             self.kit[name].misbehave("never_ask", times=0)
+        self.pin(self.kit["repinned"].pin)
         self.nginx = Nginx(self.lab, directory / "nginx")
         stack.callback(self.nginx.kill)
         self.urls = {name: each.url for name, each in self.kit.items()} | self.nginx.urls()
@@ -198,14 +228,26 @@ class Fleet:
             "FLEET_REDIS": str(self.redis.place),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        self.workers = [self.ending(self.worker(number)) for number in range(2)]
+        here, there = self.worker(0), self.worker(1)
+        log = directory / "worker"
+        self.workers = [
+            self.ending(Process(here, log.with_suffix(".0.log"), self.environment)),
+            self.ending(
+                Machine(there, self.sweeper(), log.with_suffix(".1.log"), self.environment)
+            ),
+        ]
 
     def ending(self, process: Any) -> Any:
         self._stack.callback(process.kill)
         return process
 
-    def worker(self, number: int) -> Process:
+    def worker(self, number: int) -> list[str | Path]:
+        """Returns the command of a worker."""
         raise NotImplementedError
+
+    def sweeper(self) -> list[str | Path]:
+        """Returns the command of the sweeper; nothing if the queue needs none."""
+        return []
 
     def command(self, *order: str) -> list[str | Path]:
         """Returns the command of the queue's program for this order."""
@@ -232,7 +274,17 @@ class Fleet:
         raise NotImplementedError
 
     def kill_a_child(self) -> None:
-        raise NotImplementedError
+        children = eventually("a worker has children", self.workers[0].children)
+        os.kill(random.choice(children), signal.SIGKILL)
+
+    def pin(self, pin: str) -> None:
+        """Tells all workers which key the consumer `repinned` may have."""
+        self._replace("pins.json", json.dumps({"repinned": [pin]}).encode())
+
+    def _replace(self, name: str, content: bytes) -> None:
+        new = self.directory / f"{name}.new"
+        new.write_bytes(content)
+        new.rename(self.directory / name)
 
     def notes(self) -> list[list[str]]:
         place = self.directory / "notes"
@@ -249,15 +301,23 @@ class Fleet:
         return received
 
     def run(self) -> Result:
-        """Delivers all events, and kills a child, a worker, a consumer and the broker meanwhile."""
+        """Delivers all events. Something happens as soon as some of each share are delivered."""
         started = time.monotonic()
         total = self.events * len(self.urls)
-        self._produce(0, self.kill_a_child)
-        self._produce(1, self.kill_a_worker)
-        self.nginx.kill()
-        self._produce(2, self.revive_the_consumer)
-        self._produce(3, self.kill_the_broker)
-        self._produce(4, self.kit["repaired"].behave)
+        happenings = [
+            (None, self.kill_a_child),
+            (None, self.kill_a_worker),
+            (None, self.rotate),
+            (self.nginx.kill, self.revive_the_consumer),
+            (None, self.kill_the_machine),
+            (lambda: self.kit["repinned"].renew(new_key=True), self.kill_the_broker),
+            (None, self.repair),
+        ]
+        for number, (before, meanwhile) in enumerate(happenings):
+            if before:
+                before()
+            share = [self.events * (number + more) // len(happenings) for more in (0, 1)]
+            self._produce(range(*share), meanwhile)
         self._settle(total)
         confirmed = [note[1] for note in self.notes() if note[0] == "confirmed"]
         parked, dead = self.sets()
@@ -268,12 +328,12 @@ class Fleet:
             confirmed={(consumer, event) for event in confirmed for consumer in self.urls},
             received=self.received(),
             notes=self.notes(),
+            tenants=self.tenants(),
             took=time.monotonic() - started,
         )
 
-    def _produce(self, fifth: int, meanwhile: Callable[[], None]) -> None:
-        """Enqueues a fifth of the events, and does something as soon as some are delivered."""
-        share = range(self.events * fifth // 5, self.events * (fifth + 1) // 5)
+    def _produce(self, share: range, meanwhile: Callable[[], None]) -> None:
+        """Enqueues some of the events, and does something as soon as some are delivered."""
         before = len(self.delivered())
         self.call("produce", str(share.start), str(share.stop))
 
@@ -293,6 +353,28 @@ class Fleet:
     def kill_a_worker(self) -> None:
         self.workers[0].kill()
         self.workers[0].start()
+
+    def kill_the_machine(self) -> None:
+        """Kills all processes of a namespace at once."""
+        self.workers[1].kill()
+        self.workers[1].start()
+
+    def rotate(self) -> None:
+        """Replaces our certificate and its key, and waits until a consumer has seen the new one."""
+        issued = self.lab.authority.issue("rotated")
+        self._replace("tls.crt", issued.cert_pem)
+        self._replace("tls.key", issued.key_pem)
+        eventually("a consumer sees the new certificate", lambda: self.tenants()["rotated"])
+
+    def tenants(self) -> Counter[str | None]:
+        """Returns how many requests came with which of our certificates."""
+        known = self.kit.values()
+        return Counter(each.tenant for consumer in known for each in consumer.received)
+
+    def repair(self) -> None:
+        """Repairs two consumers, whose jobs are parked."""
+        self.kit["repaired"].behave()
+        self.pin(self.kit["repinned"].pin)
 
     def revive_the_consumer(self) -> None:
         """Starts nginx again when a delivery has met its death."""
@@ -317,24 +399,24 @@ class Fleet:
             self.supervise()
             parked, dead = self.sets()
             done = len(self.delivered() | parked | set(dead))
-            is_held = any(consumer == "repaired" for consumer, _ in parked)
-            if done == total and not is_held:
+            held = {"repaired", "repinned"} & {consumer for consumer, _ in parked}
+            if done == total and not held:
                 return
-            if is_held:
-                self.release("repaired")
+            for consumer in held:
+                self.release(consumer)
             if done != seen:
                 seen, changed = done, time.monotonic()
             elif time.monotonic() - changed > patience:
                 # A broker gives back the messages of a dead worker when a worker starts. A slow
                 # machine needs longer for that.
-                self.workers[1].restart()
+                self.workers[0].restart()
                 changed, patience = time.monotonic(), 2 * patience
             assert time.monotonic() < end, f"{done} of {total} are settled"
             time.sleep(0.2)
 
 
-class CeleryFleet(Fleet):
-    """Two workers of Celery with two children each, and a sweeper."""
+class IndexFleet(Fleet):
+    """A queue with a due index, and a sweeper."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -344,28 +426,9 @@ class CeleryFleet(Fleet):
 
         self._client = redis.Redis(unix_socket_path=str(self.redis.place))
         self._index = RedisIndex(self._client)
-        log = self.directory / "sweeper.log"
-        self.ending(Process(self.command("sweep"), log, self.environment))
 
-    def command(self, *order: str) -> list[str | Path]:
-        return [sys.executable, Path(__file__).parent / "celery_app.py", *order]
-
-    def worker(self, number: int) -> Process:
-        here = Path(__file__).parent
-        command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", str(here)]
-        command += [
-            "worker",
-            "--pool",
-            "prefork",
-            "--concurrency",
-            "2",
-            "--loglevel",
-            "INFO",
-            "-n",
-            f"worker{number}",
-        ]
-        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        return Process(command, self.directory / f"worker{number}.log", self.environment)
+    def sweeper(self) -> list[str | Path]:
+        return self.command("sweep")
 
     def release(self, consumer: str) -> None:
         self._index.release(consumer)
@@ -378,9 +441,29 @@ class CeleryFleet(Fleet):
         dead = {(each.job.consumer, each.job.event): each.sent for each in self._index.dead()}
         return parked, dead
 
-    def kill_a_child(self) -> None:
-        children = eventually("a worker has children", self.workers[0].children)
-        os.kill(random.choice(children), signal.SIGKILL)
+
+class CeleryFleet(IndexFleet):
+    """Two workers of Celery with two children each."""
+
+    def command(self, *order: str) -> list[str | Path]:
+        return [sys.executable, HERE / "celery_app.py", *order]
+
+    def worker(self, number: int) -> list[str | Path]:
+        command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", HERE, "worker"]
+        command += ["--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO"]
+        command += ["-n", f"worker{number}"]
+        return [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+
+
+class DramatiqFleet(IndexFleet):
+    """Two workers of Dramatiq with two processes each."""
+
+    def command(self, *order: str) -> list[str | Path]:
+        return [sys.executable, HERE / "dramatiq_app.py", *order]
+
+    def worker(self, number: int) -> list[str | Path]:
+        command = [sys.executable, "-m", "dramatiq", "dramatiq_app", "--path", HERE]
+        return [*command, "--processes", "2", "--threads", "2"]
 
 
 class BullFleet(Fleet):
@@ -389,9 +472,8 @@ class BullFleet(Fleet):
     def command(self, *order: str) -> list[str | Path]:
         return [*json.loads(os.environ["FLEET_BULLMQ"]), *order]
 
-    def worker(self, number: int) -> Process:
-        log = self.directory / f"worker{number}.log"
-        return Process(self.command("worker"), log, self.environment)
+    def worker(self, number: int) -> list[str | Path]:
+        return self.command("worker")
 
     def release(self, consumer: str) -> None:
         self.call("release", consumer)
@@ -406,5 +488,4 @@ class BullFleet(Fleet):
 
     def kill_a_child(self) -> None:
         # A worker of BullMQ is one process.
-        self.workers[1].kill()
-        self.workers[1].start()
+        self.kill_a_worker()

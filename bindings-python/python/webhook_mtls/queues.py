@@ -82,7 +82,7 @@ class DueIndex(Protocol):
 
     So a job survives the loss of its message, and a message of a settled job has no effect. Each
     call is atomic for each job, and durable when it returns. `RedisIndex` is one; for PostgreSQL,
-    docs/queues/README.md has the statement of each call.
+    docs/queues/postgres.md has a program.
     """
 
     def put(self, jobs: Iterable[Job], seconds: float, *, parked: bool = False) -> None:
