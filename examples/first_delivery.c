@@ -38,8 +38,9 @@ int main(void) {
 
 done:
     if (error) {
-        fprintf(stderr, "%s: %s\nsent: %s, retry: %s\n%s\n",
+        fprintf(stderr, "%s: %s\nblame: %s, sent: %s, retry: %s\n%s\n",
                 wmtls_kind_name(wmtls_error_kind(error)), wmtls_error_message(error),
+                wmtls_blame_name(wmtls_error_blame(error)),
                 wmtls_sent_name(wmtls_error_sent(error)),
                 wmtls_retry_name(wmtls_error_retry(error)), wmtls_error_remedy(error));
     }

@@ -18,8 +18,8 @@ try {
   console.log(`${receipt.status} from ${receipt.peer.subject}`)
 } catch (error) {
   if (!WebhookMtlsError.is(error)) throw error
-  const { kind, message, sent, retry, remedy } = error
-  console.error(`${kind}: ${message}\nsent: ${sent}, retry: ${retry}\n${remedy}`)
+  const { kind, message, blame, sent, retry, remedy } = error
+  console.error(`${kind}: ${message}\nblame: ${blame}, sent: ${sent}, retry: ${retry}\n${remedy}`)
   process.exitCode = 1
 } finally {
   await dispatcher?.close()

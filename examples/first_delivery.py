@@ -18,5 +18,6 @@ try:
         acme = dispatcher.endpoint("acme", url, pins=wm.Pins([pin]))
         receipt = dispatcher.deliver(acme, b'{"event":"ping"}', id="evt_1")
 except wm.WebhookMtlsError as error:
-    sys.exit(f"{error}\nsent: {error.sent}, retry: {error.retry}\n{error.remedy}")
+    whose = f"blame: {error.blame}, sent: {error.sent}, retry: {error.retry}"
+    sys.exit(f"{error}\n{whose}\n{error.remedy}")
 print(receipt.status, "from", receipt.peer.subject)

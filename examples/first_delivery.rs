@@ -14,7 +14,8 @@ async fn main() {
     match deliver(&url, &pin).await {
         Ok(receipt) => println!("{} from {}", receipt.status(), receipt.peer().subject()),
         Err(error) => {
-            eprintln!("{error}\nsent: {}, retry: {}", error.sent().name(), error.retry().name());
+            let (blame, sent) = (error.blame().name(), error.sent().name());
+            eprintln!("{error}\nblame: {blame}, sent: {sent}, retry: {}", error.retry().name());
             eprintln!("{}", error.remedy());
             std::process::exit(1);
         }
