@@ -118,8 +118,8 @@ try {
   const costs = Object.entries(seen).map(([kind, each]) => [kind, Math.round(median(each))])
   console.log(JSON.stringify({ costs: Object.fromEntries(costs), rounds: seen }))
 } finally {
+  server.kill()
   await pool.close()
   await dispatcher.close()
-  server.kill()
   rmSync(directory, { recursive: true, force: true })
 }

@@ -34,10 +34,12 @@ def postgres_server() -> Iterator[str]:
                 return subprocess.run(ready, check=False).returncode == 0
 
             eventually("PostgreSQL answers", answers)
-            yield f"host={directory} user=postgres dbname=postgres"
-            # It ends without waiting for its clients.
-            server.send_signal(signal.SIGINT)
-            server.wait(LONG)
+            try:
+                yield f"host={directory} user=postgres dbname=postgres"
+            finally:
+                # It ends without waiting for its clients.
+                server.send_signal(signal.SIGINT)
+                server.wait(LONG)
 
 
 def _programs() -> Path:

@@ -1,10 +1,7 @@
 """The tasks of the fleet. As a program: `produce` enqueues events, `sweep` runs the sweeper."""
 
-import sys
-import time
-
 from celery import Celery
-from fleet_hooks import PLACE, URLS, NotedHooks, note
+from fleet_hooks import PLACE, URLS, NotedHooks, note, run_order
 
 from webhook_mtls.celery import DeliverTask, FanOutTask, SweepTask
 
@@ -40,16 +37,5 @@ def produce(start: str, stop: str) -> None:
         note("confirmed", event)
 
 
-def sweep_always() -> None:
-    """Enqueues jobs that are due until it is killed, also after the broker was gone for a while."""
-    while True:
-        try:
-            sweep.run()
-        except Exception as fault:
-            print(fault, flush=True)
-        time.sleep(0.25)
-
-
 if __name__ == "__main__":
-    order, *arguments = sys.argv[1:]
-    {"produce": produce, "sweep": sweep_always}[order](*arguments)
+    run_order(produce, sweep.run)

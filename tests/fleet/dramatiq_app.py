@@ -1,12 +1,9 @@
 """The actor of the fleet. As a program: `produce` enqueues events, `sweep` runs the sweeper."""
 
-import sys
-import time
-
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from fleet_hooks import PLACE, URLS, NotedHooks, note
+from fleet_hooks import PLACE, URLS, NotedHooks, note, run_order
 
 from webhook_mtls.dramatiq import DeliverActor
 
@@ -26,16 +23,5 @@ def produce(start: str, stop: str) -> None:
         note("confirmed", f"evt_{number}")
 
 
-def sweep_always() -> None:
-    """Enqueues jobs that are due until it is killed, also after the broker was gone for a while."""
-    while True:
-        try:
-            deliver.sweep()
-        except Exception as fault:
-            print(fault, flush=True)
-        time.sleep(0.25)
-
-
 if __name__ == "__main__":
-    order, *arguments = sys.argv[1:]
-    {"produce": produce, "sweep": sweep_always}[order](*arguments)
+    run_order(produce, deliver.sweep)

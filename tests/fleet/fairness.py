@@ -151,11 +151,12 @@ class CeleryRun(Run):
 
 
 class BullRun(Run):
-    worker: ClassVar = [*json.loads(os.environ.get("FAIRNESS_BULLMQ", "[]")), "worker"]
+    program: ClassVar = json.loads(os.environ.get("FAIRNESS_BULLMQ", "[]"))
+    worker: ClassVar = [*program, "worker"]
 
     def produce(self, name: str, seconds: float, *, with_all: bool) -> int:
         order = ["produce", name, str(seconds), str(RATE), "all" if with_all else "healthy"]
-        command = [*self.worker[:-1], *order]
+        command = [*self.program, *order]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         return int(done.stdout)
 

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class Policy:
 
 
 class NotedHooks(Hooks):
-    """Notes what is started, and what is delivered."""
+    """The hooks of each queue. They write every attempt and every delivery to the log."""
 
     # Circuits would hold jobs back, for a time that depends on the machine.
     dispatcher = wm.Dispatcher(
@@ -64,3 +66,21 @@ class NotedHooks(Hooks):
 
     def on_delivered(self, job: Job, receipt: wm.Receipt) -> None:
         note("delivered", job.consumer, job.event)
+
+
+def run_order(produce: Callable[[str, str], object], sweep: Callable[[], object]) -> None:
+    """Runs the order of the command line, which is `produce START STOP` or `sweep`.
+
+    `sweep` enqueues jobs that are due until it is killed, also after the broker was gone.
+    """
+    order, *arguments = sys.argv[1:]
+    if order == "produce":
+        produce(*arguments)
+        return
+    assert order == "sweep", order
+    while True:
+        try:
+            sweep()
+        except Exception as fault:
+            print(fault, flush=True)
+        time.sleep(0.25)

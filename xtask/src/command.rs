@@ -188,11 +188,7 @@ impl Step {
 
     /// Runs the command to its end. Shows its output in full if it fails.
     pub(crate) fn run(self) -> Result<Output> {
-        let mut progress = if IS_BESIDE.get() {
-            Progress::beside(&self.title)
-        } else {
-            Progress::start(&self.title)
-        };
+        let mut progress = Progress::start(&self.title);
         let outcome = self.watch(&mut progress);
         progress.end(outcome.is_ok());
         outcome
@@ -297,7 +293,7 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
 /// The progress line of a step.
 struct Progress {
     title: Option<String>,
-    /// Whether only the end is shown.
+    /// Whether the command runs beside others. Then only its end is shown.
     is_beside: bool,
     started: Instant,
     spoke: Instant,
@@ -306,14 +302,10 @@ struct Progress {
 
 impl Progress {
     fn start(title: &str) -> Self {
-        let now = Instant::now();
-        let progress = Progress {
-            title: Some(title.to_owned()),
-            is_beside: false,
-            started: now,
-            spoke: now,
-            last: String::new(),
-        };
+        let is_beside = IS_BESIDE.get();
+        let end = if is_beside { ", beside the suites" } else { "" };
+        let title = Some(format!("{title}{end}"));
+        let progress = Progress { title, is_beside, ..Progress::silent() };
         progress.draw();
         progress
     }
@@ -323,9 +315,9 @@ impl Progress {
         Progress { title: None, is_beside: false, started: now, spoke: now, last: String::new() }
     }
 
-    fn beside(title: &str) -> Self {
-        let title = Some(format!("{title}, beside the suites"));
-        Progress { title, is_beside: true, ..Progress::silent() }
+    /// Returns the title, if it is shown before the end.
+    fn shown_title(&self) -> Option<&str> {
+        self.title.as_deref().filter(|_| !self.is_beside)
     }
 
     fn saw(&mut self, line: &str) {
@@ -339,16 +331,16 @@ impl Progress {
 
     fn tick(&mut self) {
         self.draw();
-        let Some(title) = self.title.as_ref().filter(|_| !self.is_beside) else { return };
+        let Some(title) = self.shown_title() else { return };
         if !is_interactive() && self.spoke.elapsed() >= HEARTBEAT {
-            self.spoke = Instant::now();
             let line = format!("  ..   {title}: {} s, {}", self.elapsed_seconds(), self.last);
             println!("{}", fitted(&line, COLUMNS));
+            self.spoke = Instant::now();
         }
     }
 
     fn draw(&self) {
-        let Some(title) = self.title.as_ref().filter(|_| !self.is_beside) else { return };
+        let Some(title) = self.shown_title() else { return };
         if is_interactive() {
             let line = format!("  ..   {title}  {} s  {}", self.elapsed_seconds(), self.last);
             print!("\r\x1b[2K{}", fitted(&line, COLUMNS - 1));

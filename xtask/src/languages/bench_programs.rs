@@ -26,12 +26,12 @@ pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>
         "node" => return Ok(languages.node()?.command("benches/ours.mjs")),
         "hyper" => vec![rust::bench_program("bench_hyper")?],
         "libcurl" => vec![libcurl(toolchain, &sources, &home)?],
-        "pycurl" => vec![pycurl(toolchain, &sources, &home)?, sources.join("pycurl_client.py")],
+        "pycurl" => vec![with_peers(toolchain, &sources, &home)?, sources.join("pycurl_client.py")],
         "fresh" => {
             vec![languages.python()?.interpreter(), sources.join("fresh.py"), "webhook_mtls".into()]
         }
         "fresh_pycurl" => {
-            let python = pycurl(toolchain, &sources, &home)?;
+            let python = with_peers(toolchain, &sources, &home)?;
             vec![python, sources.join("fresh.py"), "pycurl".into()]
         }
         "start" | "start_python" | "start_node" => start(languages, &sources, client)?,
@@ -70,7 +70,7 @@ fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf
 }
 
 /// Returns the interpreter of a virtual environment that has the peers in Python.
-fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
+fn with_peers(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
     let requirements = sources.join("requirements.txt");
     let environment = python::environment(&toolchain.python, &home.join("python"), &requirements)?;
     Ok(python::executable(&environment, "python"))
@@ -79,7 +79,7 @@ fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf>
 /// Returns the directory with the packages of the peers in Python, for `PYTHONPATH`.
 pub(crate) fn peers_in_python(toolchain: &Toolchain) -> Result<PathBuf> {
     let home = paths::target().join("bench");
-    let python = pycurl(toolchain, &paths::root().join("benches"), &home)?;
+    let python = with_peers(toolchain, &paths::root().join("benches"), &home)?;
     let ask = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let output = Step::new("place of the packages", python).args(["-c", ask]).ask()?;
     Ok(PathBuf::from(output.stdout.trim()))

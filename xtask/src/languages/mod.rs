@@ -86,22 +86,22 @@ impl Languages {
     }
 
     /// Begins to build for users with the time that the suites leave: linking keeps one core busy for
-    /// minutes, and most suites wait for peers. `shipped` waits for the end, and the result of a failed
-    /// build is a failure there.
+    /// minutes, and most suites wait for peers. `shipped` waits for the end. A failed build is shown when it
+    /// fails, and who asks for its result fails too.
     pub(crate) fn begin_for_users(&self) {
         let toolchain = self.toolchain.clone();
         let builds = thread::spawn(|| {
             command::run_steps_beside();
             let languages = Languages::new(toolchain, Profile::Shipped);
-            languages.build_for_users().unwrap_or_else(|failure| failure.show());
+            languages.build_for_users();
             languages
         });
         self.builds_for_users.replace(Some(builds));
     }
 
     /// Builds all languages and the programs that measure them. The wheels have a target directory of
-    /// their own, and are built beside the rest.
-    fn build_for_users(&self) -> Result {
+    /// their own, and are built beside the rest. Shows what fails.
+    fn build_for_users(&self) {
         let (toolchain, profile) = (&self.toolchain, self.profile);
         thread::scope(|scope| {
             let wheels = scope.spawn(move || {
@@ -114,9 +114,9 @@ impl Languages {
                 .and_then(|()| rust::bench_program("bench_ours"))
                 .and_then(|_| self.node());
             let wheels = wheels.join().expect("no panic");
-            self.python.get("the wheel", || wheels)?;
-            rest.map(drop)
-        })
+            let wheels = self.python.get("the wheel", || wheels);
+            [rest.err(), wheels.err()].iter().flatten().for_each(Failure::show);
+        });
     }
 
     /// Builds all languages, and fails if one fails.

@@ -244,10 +244,10 @@ pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
 }
 
 /// Makes a virtual environment with the pinned tools. Reuses it until the pins or the interpreter
-/// change. Threads that want the same environment make it once.
+/// change. One thread at a time makes environments, so that no two make the same.
 pub(crate) fn environment(python: &Path, home: &Path, requirements: &Path) -> Result<PathBuf> {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let version = Step::new("version", python).arg("--version").ask()?.stdout;
     let wanted = format!("{version}{}", pins(requirements)?);
     let stamp = home.join("made-from.txt");

@@ -116,8 +116,8 @@ fn path_with(tools: &Path) -> Result<OsString> {
 }
 
 impl Project {
-    /// Builds the wheel of a platform from an unpacked source distribution; returns its path. It has a
-    /// target directory of its own, because cargo locks one, and shares nothing with the builds without zig.
+    /// Builds the wheel of a platform from an unpacked source distribution; returns its path. Wheels have a
+    /// target directory of their own: cargo locks one, and other builds, without zig, share nothing with these.
     fn wheel(&self, source: &Path, on: &Platform, tools: &Path, to: &Path) -> Result<PathBuf> {
         let wheels = home().join("wheel").join(on.target).join(self.name);
         paths::make_empty(&wheels)?;

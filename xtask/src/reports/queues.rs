@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::command::{Failure, Output, Result, Step};
+use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::Languages;
 use crate::languages::bench_programs;
@@ -58,13 +58,10 @@ pub(crate) fn run() -> Result {
     debian::ensure(debian::FLEET)?;
     let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     languages.toolchain.show();
-    let mut costs = Vec::new();
-    {
-        let receiver = Receiver::start(&languages.toolchain)?;
-        for queue in &QUEUES {
-            costs.push((queue, queue.measure(&languages, &receiver)?));
-        }
-    }
+    let receiver = Receiver::start(&languages.toolchain)?;
+    let cost = |queue| Ok((queue, Queue::measure(queue, &languages, &receiver)?));
+    let costs = QUEUES.iter().map(cost).collect::<Result<Vec<_>>>()?;
+    drop(receiver);
     let fairness = fairness(&languages)?;
     let page = page(&costs, &fairness, &Machine::ask()?)?;
     println!("\n{page}");
@@ -103,7 +100,7 @@ impl Queue {
 /// Returns what each setting reports. It needs a mount namespace, and so root.
 fn fairness(languages: &Languages) -> Result<Vec<Value>> {
     let program = languages.node()?.command("tests/fleet/fairness_bullmq.mjs");
-    let output: Output = Step::new("slow and dead consumers", languages.python()?.interpreter())
+    let output = Step::new("slow and dead consumers", languages.python()?.interpreter())
         .arg(paths::root().join("tests").join("fleet").join("fairness.py"))
         .env("FAIRNESS_BULLMQ", json!(program).to_string())
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -121,9 +118,10 @@ fn page(costs: &[(&Queue, Value)], fairness: &[Value], machine: &Machine) -> Res
     );
     let mut text = format!("# Queues, measured\n\n{}\n", wrapped(&about, COLUMNS).join("\n"));
     text.push_str("\n## CPU of a delivery\n\n");
-    let about = "The CPU time of the worker for one task, and for what is more than an empty task. Celery has \
-                 a prefork worker with one child, BullMQ has 16 jobs at once. Connections stay open, except those \
-                 of `requests.post`. Values are medians of five rounds.";
+    let about = "The first figure is the CPU time that a worker spends on one task. The second is the same \
+                 without the time of a task that does nothing. The worker of Celery has one prefork child, \
+                 and that of BullMQ runs 16 jobs at once. Connections stay open, except those of \
+                 `requests.post`. Values are medians of five rounds.";
     text.push_str(&wrapped(about, COLUMNS).join("\n"));
     text.push('\n');
     for (queue, costs) in costs {

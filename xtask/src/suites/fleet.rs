@@ -1,5 +1,5 @@
-//! Queues: `tests/fleet` delivers events through Celery, Dramatiq and BullMQ on a Redis that stores what it confirms,
-//! and kills workers, the broker and consumers meanwhile.
+//! Queues: `tests/fleet` delivers events through Celery, Dramatiq and BullMQ on a Redis that stores what it
+//! confirms, and kills workers, the broker and consumers meanwhile.
 
 use std::time::Duration;
 

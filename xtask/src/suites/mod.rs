@@ -183,8 +183,8 @@ pub(crate) fn run(names: &[&str]) -> Result {
     let chosen = choose(names)?;
     let languages = Languages::new(Toolchain::find()?, Profile::Dev);
     languages.toolchain.show();
-    let needs_builds = |suite: &&Suite| NEED_BUILDS_FOR_USERS.contains(&suite.name);
-    if chosen.iter().skip(1).copied().any(|suite| needs_builds(&suite)) {
+    // A run that begins with such a suite would only wait for them.
+    if chosen.iter().skip(1).any(|suite| NEED_BUILDS_FOR_USERS.contains(&suite.name)) {
         languages.begin_for_users();
     }
     let mut results = Vec::new();
