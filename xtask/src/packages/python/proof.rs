@@ -65,6 +65,9 @@ fn check_files(order: &Order, tools: &Path) -> Result<u32> {
 
 /// Fails unless the libraries and symbols that a wheel needs exist on every system of its tag.
 fn require_tag(wheel: &Path, platform: &Platform, tools: &Path) -> Result {
+    if platform.target.ends_with("musl") {
+        return require_musl_alone(wheel, tools);
+    }
     let show = Step::new("auditwheel show", executable(tools, "auditwheel")).arg("show").arg(wheel);
     let shown = show.run()?;
     // The output is wrapped at the width of a terminal.
@@ -74,6 +77,33 @@ fn require_tag(wheel: &Path, platform: &Platform, tools: &Path) -> Result {
         return Ok(());
     }
     Err(Failure::with_output(format!("a wheel needs more than {}", platform.tag), shown.all))
+}
+
+/// Fails unless the native module of a wheel needs musl's C library and no other.
+///
+/// On a machine with glibc, `auditwheel` takes glibc's linker script `libc.so` for musl's library. musl
+/// versions no symbols, so the libraries are all that a wheel can tell.
+fn require_musl_alone(wheel: &Path, tools: &Path) -> Result {
+    let unpacked = home().join("audited");
+    paths::make_empty(&unpacked)?;
+    Step::new("unpack", executable(tools, "python"))
+        .args(["-m", "zipfile", "-e"])
+        .args([wheel, &unpacked])
+        .ask()?;
+    let modules = paths::files_below(&unpacked, &|_| false)?;
+    let mut modules = modules.iter().filter(|file| paths::has_extension(file, "so"));
+    let (Some(module), None) = (modules.next(), modules.next()) else {
+        return Err(Failure::new(format!("{}: expected one module", paths::shown(wheel))));
+    };
+    let shown = Step::new("readelf", "readelf").args(["--wide", "--dynamic"]).arg(module).ask()?;
+    let needed: Vec<&str> = shown.stdout.lines().filter(|line| line.contains("(NEEDED)")).collect();
+    match &needed[..] {
+        [one] if one.ends_with("[libc.so]") => Ok(()),
+        _ => Err(Failure::with_output(
+            format!("{} needs more than musl", paths::shown(wheel)),
+            shown.stdout,
+        )),
+    }
 }
 
 /// Installs the wheels beside the tools, and checks that every public name has a known type.
