@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,7 +129,7 @@ class Redis(Process):
 
 
 class Nginx:
-    """Three consumers behind one nginx, which notes a request before the answer leaves."""
+    """Consumers behind one nginx, which notes a request before the answer leaves."""
 
     HTTP = """
     log_format events "$http_webhook_id $uri";
@@ -146,7 +146,7 @@ class Nginx:
     }}
     """
 
-    def __init__(self, lab: Lab, work: Path) -> None:
+    def __init__(self, lab: Lab, work: Path, count: int = 3) -> None:
         work.mkdir()
         issued = lab.authority.issue("nginx", role="server")
         (work / "tls.crt").write_bytes(issued.cert_pem)
@@ -155,7 +155,7 @@ class Nginx:
         self._pki: Any = SimpleNamespace(server=work, root=work / "root.pem")
         self._work = work
         self._port = free_port()
-        self.names = [f"nginx-{number}" for number in range(3)]
+        self.names = [f"nginx-{number}" for number in range(count)]
         self.start()
 
     def urls(self) -> dict[str, str]:
@@ -202,23 +202,41 @@ class Result:
         return self.received - expected
 
 
-class Fleet:
-    """The consumers and the processes of one run. A queue is a subclass."""
+@contextmanager
+def logs_if_it_fails(directory: Path) -> Iterator[None]:
+    """Prints the end of each log below a directory if the block fails."""
+    try:
+        yield
+    except BaseException:
+        for log in directory.rglob("*.log"):
+            print(f"{log.name}:\n{log.read_text(errors='replace')[-4000:]}")
+        raise
 
-    def __init__(self, stack: ExitStack, directory: Path, events: int, healthy: int) -> None:
+
+class Fleet:
+    """The consumers and the processes of one run. A queue is a subclass.
+
+    * `events`: how many the run delivers to each consumer.
+    * `consumers`: how many. Five misbehave, up to twelve are receivers of the kit, and the others
+      are behind nginx.
+    """
+
+    def __init__(self, stack: ExitStack, directory: Path, events: int, consumers: int) -> None:
         directory.mkdir()
         self.directory, self.events, self._stack = directory, events, stack
+        self._notes: list[list[str]] = []
+        self._delivered: set[KEYS] = set()
+        self._read = 0
         self.lab = stack.enter_context(Lab())
         self.lab.write_files(directory)
         special = ("busy", "unasked", "repaired", "gone", "repinned")
-        names = [f"kit-{number}" for number in range(healthy)]
+        others = consumers - len(special)
+        in_kit = min(12, others - 3)
+        names = [f"kit-{number}" for number in range(in_kit)]
         self.kit = {name: self.lab.consumer(name) for name in [*names, *special]}
-        self.kit["busy"].respond(429, retry_after=6, times=events // 4)
-        self.kit["gone"].respond(410, times=0)
-        for name in ("unasked", "repaired"):
-            self.kit[name].misbehave("never_ask", times=0)
+        self.misbehave()
         self.pin(self.kit["repinned"].pin)
-        self.nginx = Nginx(self.lab, directory / "nginx")
+        self.nginx = Nginx(self.lab, directory / "nginx", others - in_kit)
         stack.callback(self.nginx.kill)
         self.urls = {name: each.url for name, each in self.kit.items()} | self.nginx.urls()
         (directory / "urls.json").write_text(json.dumps(self.urls))
@@ -236,6 +254,13 @@ class Fleet:
                 Machine(there, self.sweeper(), log.with_suffix(".1.log"), self.environment)
             ),
         ]
+
+    def misbehave(self) -> None:
+        """Lets the special consumers refuse deliveries."""
+        self.kit["busy"].respond(429, retry_after=6, times=self.events // 4)
+        self.kit["gone"].respond(410, times=0)
+        for name in ("unasked", "repaired"):
+            self.kit[name].misbehave("never_ask", times=0)
 
     def ending(self, process: Any) -> Any:
         self._stack.callback(process.kill)
@@ -287,11 +312,22 @@ class Fleet:
         new.rename(self.directory / name)
 
     def notes(self) -> list[list[str]]:
+        """Returns what all processes have noted. Reads what is new since the last call."""
         place = self.directory / "notes"
-        return [line.split() for line in place.read_text().splitlines()] if place.exists() else []
+        if place.exists():
+            with place.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            # Each process appends whole lines.
+            self._read += len(new)
+            found = [line.split() for line in new.decode().splitlines()]
+            self._notes += found
+            self._delivered |= {(note[1], note[2]) for note in found if note[0] == "delivered"}
+        return self._notes
 
     def delivered(self) -> set[KEYS]:
-        return {(note[1], note[2]) for note in self.notes() if note[0] == "delivered"}
+        self.notes()
+        return self._delivered
 
     def received(self) -> Counter[KEYS]:
         """Returns how many requests each consumer has received for each event."""
@@ -322,7 +358,7 @@ class Fleet:
         confirmed = [note[1] for note in self.notes() if note[0] == "confirmed"]
         parked, dead = self.sets()
         return Result(
-            delivered=self.delivered(),
+            delivered=set(self.delivered()),
             parked=parked,
             dead=dead,
             confirmed={(consumer, event) for event in confirmed for consumer in self.urls},
@@ -361,10 +397,14 @@ class Fleet:
 
     def rotate(self) -> None:
         """Replaces our certificate and its key, and waits until a consumer has seen the new one."""
-        issued = self.lab.authority.issue("rotated")
+        self.renew("rotated")
+        eventually("a consumer sees the new certificate", lambda: self.tenants()["rotated"])
+
+    def renew(self, tenant: str) -> None:
+        """Replaces our certificate and its key."""
+        issued = self.lab.authority.issue(tenant)
         self._replace("tls.crt", issued.cert_pem)
         self._replace("tls.key", issued.key_pem)
-        eventually("a consumer sees the new certificate", lambda: self.tenants()["rotated"])
 
     def tenants(self) -> Counter[str | None]:
         """Returns how many requests came with which of our certificates."""
@@ -393,8 +433,8 @@ class Fleet:
 
     def _settle(self, total: int) -> None:
         """Waits until each job is delivered, parked or given up, and releases repaired ones."""
-        end = time.monotonic() + 10 * LONG
         seen, changed, patience = -1, time.monotonic(), 3
+        progressed = changed
         while True:
             self.supervise()
             parked, dead = self.sets()
@@ -406,12 +446,13 @@ class Fleet:
                 self.release(consumer)
             if done != seen:
                 seen, changed = done, time.monotonic()
+                progressed = changed
             elif time.monotonic() - changed > patience:
                 # A broker gives back the messages of a dead worker when a worker starts. A slow
                 # machine needs longer for that.
                 self.workers[0].restart()
                 changed, patience = time.monotonic(), 2 * patience
-            assert time.monotonic() < end, f"{done} of {total} are settled"
+            assert time.monotonic() - progressed < 10 * LONG, f"{done} of {total} are settled"
             time.sleep(0.2)
 
 

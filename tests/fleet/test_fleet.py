@@ -12,22 +12,23 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fleet import KEYS, BullFleet, CeleryFleet, DramatiqFleet, Fleet, Result
+from fleet import (
+    KEYS,
+    BullFleet,
+    CeleryFleet,
+    DramatiqFleet,
+    Fleet,
+    Result,
+    logs_if_it_fails,
+)
 
 EVENTS = int(os.environ.get("FLEET_EVENTS", "80"))
 CONSUMERS = int(os.environ.get("FLEET_CONSUMERS", "20"))
-# Five misbehave, and three are behind nginx.
-HEALTHY = CONSUMERS - 8
 
 
 def deliver_all(queue: type[Fleet], directory: Path) -> Result:
-    with ExitStack() as stack:
-        try:
-            return queue(stack, directory, EVENTS, HEALTHY).run()
-        except BaseException:
-            for log in directory.glob("*.log"):
-                print(f"{log.name}:\n{log.read_text(errors='replace')[-4000:]}")
-            raise
+    with logs_if_it_fails(directory), ExitStack() as stack:
+        return queue(stack, directory, EVENTS, CONSUMERS).run()
 
 
 def of(consumers: set[str]) -> set[KEYS]:

@@ -67,6 +67,7 @@ cargo xtask <verb>
                       ones (as root); results go to docs/queues/measured.md
   sizing              simulate fleets with those costs; results go to docs/sizing.md
   soak [minutes]      run the long tests in rounds; results go to docs/soak.md
+  soak minutes fleet  deliver through each queue, and compare the memory of all processes
   fuzz [minutes] [target]
                       run each fuzz target, or one, under libFuzzer (nightly), by default for ten
                       minutes; keeps new inputs in fuzz/corpus, results go to docs/soak.md
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         ["sizing"] => sizing::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
+        ["soak", minutes, "fleet"] => soak::fleet(minutes),
         ["fuzz"] => soak::fuzz(None, None),
         ["fuzz", minutes] => soak::fuzz(Some(minutes), None),
         ["fuzz", minutes, target] => soak::fuzz(Some(minutes), Some(target)),

@@ -15,6 +15,7 @@ use crate::languages::c_programs::{self, Linkage};
 use crate::packages;
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::fleet as queues;
 use crate::suites::forks;
 use crate::suites::fuzz;
 use crate::suites::issuance;
@@ -34,12 +35,7 @@ const MINUTES: u64 = 60;
 const FUZZ_MINUTES: u64 = 10;
 
 pub(crate) fn run(minutes: Option<&str>) -> Result {
-    let minutes = match minutes {
-        None => MINUTES,
-        Some(text) => text
-            .parse()
-            .map_err(|_| Failure::new(format!("soak takes a number of minutes, not {text}")))?,
-    };
+    let minutes = minutes.map_or(Ok(MINUTES), number_of_minutes)?;
     let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     languages.toolchain.show();
     let started = Instant::now();
@@ -71,6 +67,21 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
         }
     }
     record(&entry(&today()?, rounds, started.elapsed(), None))
+}
+
+/// `cargo xtask soak MINUTES fleet`: delivers through each queue, and compares the memory of all processes.
+pub(crate) fn fleet(minutes: &str) -> Result {
+    let minutes = number_of_minutes(minutes)?;
+    let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
+    languages.toolchain.show();
+    for line in queues::soak(&languages, minutes)? {
+        record(&format!("- {}: {line}, in {minutes} minutes\n", today()?))?;
+    }
+    Ok(())
+}
+
+fn number_of_minutes(text: &str) -> Result<u64> {
+    text.parse().map_err(|_| Failure::new(format!("soak takes a number of minutes, not {text}")))
 }
 
 /// Returns ten minutes per target for a soak of an hour or more, else a sixth of its duration.

@@ -8,7 +8,7 @@ mod deny;
 pub(crate) mod dev;
 mod egress;
 mod examples;
-mod fleet;
+pub(crate) mod fleet;
 pub(crate) mod forks;
 pub(crate) mod fuzz;
 mod health;
