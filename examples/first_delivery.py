@@ -5,8 +5,8 @@ import sys
 
 import webhook_mtls as wm
 
-url = os.environ["WMTLS_URL"]  # https://hooks.acme.example/in
-pin = os.environ["WMTLS_PIN"]  # sha256/…, the consumer's key
+url = os.environ.get("WMTLS_URL", "")  # https://hooks.acme.example/in
+pin = os.environ.get("WMTLS_PIN", "")  # sha256/…, the consumer's key
 
 try:
     with wm.Dispatcher(

@@ -9,8 +9,8 @@ use webhook_mtls::{
 
 #[tokio::main]
 async fn main() {
-    let url = env::var("WMTLS_URL").expect("WMTLS_URL"); // https://hooks.acme.example/in
-    let pin = env::var("WMTLS_PIN").expect("WMTLS_PIN"); // sha256/…, the consumer's key
+    let url = env::var("WMTLS_URL").unwrap_or_default(); // https://hooks.acme.example/in
+    let pin = env::var("WMTLS_PIN").unwrap_or_default(); // sha256/…, the consumer's key
     match deliver(&url, &pin).await {
         Ok(receipt) => println!("{} from {}", receipt.status(), receipt.peer().subject()),
         Err(error) => {

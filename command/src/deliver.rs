@@ -9,7 +9,7 @@ use webhook_mtls::{DeliverOptions, Receipt, StandardWebhooks};
 use crate::SCHEMA;
 use crate::cli::{is_json, json_option, text, texts, value, values};
 use crate::console::Console;
-use crate::exit::{Exit, Failure, show_class, show_error};
+use crate::exit::{Exit, Failure, show_class, show_error, show_page};
 use crate::screen::{Mark, Screen};
 use crate::target::{self, Target};
 use crate::{files, secrets};
@@ -167,13 +167,7 @@ fn show_failure(error: &Error, screen: &mut Screen) {
         screen.field("status", &response.status.to_string());
         show_response(response, screen);
     }
-    screen.field("help", page_of(error));
-}
-
-/// Returns the page about the kind of an error, as a path in the repository and in the npm package.
-fn page_of(error: &Error) -> &'static str {
-    let address = error.help();
-    &address[address.find("docs/").unwrap_or(0)..]
+    show_page(error, screen);
 }
 
 /// Shows the start of the response's body.

@@ -130,7 +130,10 @@ impl Failure {
             Self::Usage(_) => {
                 screen.note(&format!("webhook-mtls {verb} --help shows the options and examples."));
             }
-            Self::Library { error, .. } => show_class(error, &mut screen),
+            Self::Library { error, .. } => {
+                show_class(error, &mut screen);
+                show_page(error, &mut screen);
+            }
             Self::Machine { .. } | Self::Unread => {}
         }
         let text = screen.finish();
@@ -199,6 +202,12 @@ pub(crate) fn show_class(error: &Error, screen: &mut Screen) {
     };
     screen
         .field("blame", &format!("{whose}, at {} ({})", error.stage().name(), error.kind().name()));
+}
+
+/// Shows the page about the kind of an error, as a path in the repository and in the npm package.
+pub(crate) fn show_page(error: &Error, screen: &mut Screen) {
+    let address = error.help();
+    screen.field("help", &address[address.find("docs/").unwrap_or(0)..]);
 }
 
 /// Returns what to do, with the options of the command where the library cannot know them.

@@ -21,6 +21,13 @@ const SCREENS: &[Screen] = &[
     ("help-inspect", 80, false, 0, &["inspect", "--help"]),
     ("help-listen", 80, false, 0, &["listen", "--help"]),
     ("listen-without-key", 80, false, 3, &["listen", "--cert", "server.pem", "--ca", "ca.pem"]),
+    (
+        "deliver-bare-name",
+        80,
+        false,
+        3,
+        &["deliver", "--cert", "nope", "--ca", "ca.pem", "--data", "x", "https://127.0.0.1:9/"],
+    ),
     ("help-diagnose", 80, false, 0, &["diagnose", "--help"]),
     ("help-check", 80, false, 0, &["check", "--help"]),
     ("check-without-file", 80, false, 3, &["check", "--config", "missing.toml"]),

@@ -855,6 +855,12 @@ def endpoints():
     yield of("public_trust_without_pins", refused("option_invalid"), trust=public, pins=None)
     yield of("pins_empty", refused("pin_invalid"), pins=[])
     yield of("pin_bad", refused("pin_invalid"), pins=[HEX])
+    unset = refused("pin_invalid")
+    unset["error"] |= {
+        "message": "current pin 1 is empty",
+        "remedy": "Set the pin: it is missing where it is read from, such as an environment variable.",
+    }
+    yield of("pin_empty", unset, pins=[""])
     yield of("consumer_empty", refused("option_invalid"), consumer="")
     yield from (
         of(name, expect, options={"status_retry": said}) for name, said, expect in status_retry()
@@ -943,8 +949,13 @@ def urls():
         ("query_of_marks", "https://consumer.example.test/hook?a?b=/&c[]=@:", None),
     ):
         yield of(name, url, {"ok": {"url": canonical or url}})
+    unset = refused("url_invalid")
+    unset["error"] |= {
+        "message": "the URL is empty; https://host/path is expected",
+        "remedy": "Set the URL: it is missing where it is read from, such as an environment variable.",
+    }
+    yield of("empty", "", unset)
     for name, url in {
-        "empty": "",
         "http": "http://consumer.example.test/hook",
         "ftp": "ftp://consumer.example.test/hook",
         "without_scheme": "consumer.example.test/hook",

@@ -19,12 +19,21 @@ pub(super) fn conversion(option: &str, place: Place, seen: &str) -> Option<&'sta
     of_language(language(), option, place, seen)
 }
 
+/// The remedy for a URL that is empty, or that is none.
+pub(crate) const URL_IS_MISSING: &str =
+    "Set the URL: it is missing where it is read from, such as an environment variable.";
+
+/// The remedy for a pin that is empty.
+pub(crate) const PIN_IS_MISSING: &str =
+    "Set the pin: it is missing where it is read from, such as an environment variable.";
+
 fn of_language(language: Language, option: &str, place: Place, seen: &str) -> Option<&'static str> {
     match language {
         Language::Python => python(option, place, seen),
         Language::Node => node(option, place, seen),
-        // The compiler checks types.
-        Language::Rust | Language::C | Language::Command => None,
+        // The compiler checks types; C has NULL.
+        Language::C => c(option, seen),
+        Language::Rust | Language::Command => None,
     }
 }
 
@@ -47,6 +56,7 @@ fn python(option: &str, place: Place, seen: &str) -> Option<&'static str> {
         ("trust", Place::Whole, "str" | "PosixPath") => {
             "Load the bundle: Trust.from_files(anchors)."
         }
+        ("url", Place::Whole, "NoneType") => URL_IS_MISSING,
         (_, Place::Item, "int" | "float" | "bool") => "Convert the value: str(value).",
         (_, Place::Item, "bytes" | "bytearray") => "Decode the value to a str: value.decode().",
         ("pins" | "current" | "next", Place::Item, "NoneType") => {
@@ -73,12 +83,23 @@ fn node(option: &str, place: Place, seen: &str) -> Option<&'static str> {
         ("min_tls", Place::Whole, _) => "Write the version as text: '1.3' or '1.2'.",
         ("identity", Place::Whole, "a string") => "Load the files: Identity.fromFiles(cert, key).",
         ("trust", Place::Whole, "a string") => "Load the bundle: Trust.fromFiles(anchors).",
+        ("url", Place::Whole, "undefined" | "null") => URL_IS_MISSING,
         (_, Place::Item, "a number" | "a boolean" | "a bigint") => "Convert it: String(value).",
         ("pins" | "current" | "next", Place::Item, "undefined" | "null") => {
             "Set the pin: it is missing where it is read from, such as an environment variable. To rely on the CA alone, pass null in place of new Pins([...])."
         }
         (_, Place::Item, "undefined" | "null") => {
             "Set the value where it is read from, or leave the key out."
+        }
+        _ => return None,
+    })
+}
+
+fn c(option: &str, seen: &str) -> Option<&'static str> {
+    Some(match (option, seen) {
+        ("url", "NULL") => URL_IS_MISSING,
+        ("pin", "NULL") => {
+            "Set the pin: it is missing where it is read from, such as an environment variable. To rely on the CA alone, call wmtls_endpoint_options_no_pins."
         }
         _ => return None,
     })
@@ -95,6 +116,10 @@ mod tests {
             (Language::Python, "body", Place::Whole, "dict", "json.dumps(body).encode()"),
             (Language::Python, "pins", Place::Whole, "str", "Pins([...])"),
             (Language::Python, "headers", Place::Item, "int", "str(value)"),
+            (Language::Python, "url", Place::Whole, "NoneType", "Set the URL"),
+            (Language::C, "url", Place::Whole, "NULL", "Set the URL"),
+            (Language::C, "pin", Place::Whole, "NULL", "wmtls_endpoint_options_no_pins"),
+            (Language::Node, "url", Place::Whole, "undefined", "Set the URL"),
             (Language::Node, "headers", Place::Whole, "an array", "Object.fromEntries(headers)"),
             (Language::Node, "body", Place::Whole, "an object", "JSON.stringify(body)"),
         ] {

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 pub use class::{Blame, Family, Retry, Scope, Sent, Stage};
 pub(crate) use class::{docs, words};
+pub(crate) use conversion::{PIN_IS_MISSING, URL_IS_MISSING};
 pub use details::Context;
 use details::{Details, Key};
 pub(crate) use details::{Fact, KEYS, key};

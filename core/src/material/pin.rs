@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind, cause, certain_secret, described, key};
+use crate::error::{Error, Kind, PIN_IS_MISSING, cause, certain_secret, described, key};
 use crate::keystore::pem;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{ParsedCertificate, pin_text};
@@ -162,7 +162,8 @@ impl Pins {
         let mut add = |text: &str, slot: PinSlot, at: usize| {
             let pin = Pin::read(text).map_err(|why| {
                 let message = format!("{} pin {} {why}", slot.name(), at + 1);
-                pin_fault(message).noting(key::POSITION, at + 1)
+                let error = pin_fault(message).noting(key::POSITION, at + 1);
+                if text.is_empty() { error.advising(PIN_IS_MISSING) } else { error }
             })?;
             // A pin in both sets counts as current, so that a match is not reported as the next key.
             if known.insert(pin) {

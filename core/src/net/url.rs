@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::uri::{PathAndQuery, Uri};
 
 use super::Host;
-use crate::error::{Error, Form, Kind, certain_secret, described, shown};
+use crate::error::{Error, Form, Kind, URL_IS_MISSING, certain_secret, described, shown};
 
 /// The parts of an `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,10 @@ impl Url {
                 Kind::UrlInvalid,
                 format!("the URL has {} bytes; the limit is {LONGEST}", text.len()),
             ));
+        }
+        if text.is_empty() {
+            let what = "the URL is empty; https://host/path is expected";
+            return Err(Error::new(Kind::UrlInvalid, what).advising(URL_IS_MISSING));
         }
         if text
             .chars()
@@ -144,6 +148,14 @@ mod tests {
         ] {
             assert_eq!(Url::parse(written).unwrap().text, canonical);
         }
+    }
+
+    #[test]
+    fn an_empty_url_is_one_that_nobody_has_set() {
+        let error = Url::parse("").unwrap_err();
+        assert_eq!(error.kind(), Kind::UrlInvalid);
+        assert!(error.message().starts_with("the URL is empty"), "{error}");
+        assert!(error.remedy().starts_with("Set the URL"), "{}", error.remedy());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod file;
 mod reader;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::cause::{self, Cause};
+use crate::error::spelling::{Language, language};
 use crate::error::{Error, Form, Kind, described, key, shown};
 use crate::limits;
 use crate::material::external_key::ExternalKey;
@@ -288,11 +290,28 @@ pub(crate) fn absolute_path(path: &Path, what: &str) -> Result<PathBuf, Error> {
     let looks_like_a_path = shown(&text, Form::Path).starts_with('"');
     if !looks_like_a_path && let Err(error) = fs::symlink_metadata(path) {
         let seen = described(&text);
-        let message = format!("{what} file: expected a path, got {seen}: {}", error.kind());
-        return Err(Error::new(Kind::PemInvalid, message)
-            .advising("Pass the path of a file, or PEM text to from_pem (fromPem in Node)."));
+        let why = match error.kind() {
+            ErrorKind::NotFound => "no file has this name".to_owned(),
+            other => other.to_string(),
+        };
+        let message = format!("{what} file: {seen} in place of a path, and {why}");
+        return Err(Error::new(Kind::PemInvalid, message).advising(path_remedy()));
     }
     Ok(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+/// Returns the remedy for a text that is given in place of a path.
+fn path_remedy() -> &'static str {
+    match language() {
+        Language::Command => {
+            "Give the path of a file. Write ./ in front of a name without a full stop."
+        }
+        Language::Python | Language::Rust => "Pass the path of a file, or PEM text to from_pem.",
+        Language::Node => "Pass the path of a file, or PEM text to fromPem.",
+        Language::C => {
+            "Pass the path of a file, or PEM text to the function that ends in from_pem."
+        }
+    }
 }
 
 /// Resolves the links of the paths. `None` stands for a path that cannot be resolved.
