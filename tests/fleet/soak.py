@@ -29,8 +29,8 @@ from fleet import (
 CONSUMERS = 12
 # Events of each queue in one turn, and the seconds that a turn takes.
 EVENTS, TURN = 30, 10.0
-# What a process may grow, from the second quarter of the time to its end: a leak of 40 bytes in each
-# delivery is more than that after an hour.
+# What a process may grow, from the second quarter of the time to its end: a leak of 40 bytes in
+# each delivery is more than that after an hour.
 SHARE, KIB = 0.05, 1024.0
 
 

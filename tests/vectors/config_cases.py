@@ -827,6 +827,9 @@ def crl_policies():
     yield "crl_policy_not_text", True, bad
 
 
+SET = "Set the {}: it is missing where it is read from, such as an environment variable."
+
+
 def endpoints():
     def of(name, expect, *, consumer="acme", url=URL, **more):
         given = {"consumer": consumer, "url": url, "pins": [SPKI]} | more
@@ -856,10 +859,7 @@ def endpoints():
     yield of("pins_empty", refused("pin_invalid"), pins=[])
     yield of("pin_bad", refused("pin_invalid"), pins=[HEX])
     unset = refused("pin_invalid")
-    unset["error"] |= {
-        "message": "current pin 1 is empty",
-        "remedy": "Set the pin: it is missing where it is read from, such as an environment variable.",
-    }
+    unset["error"] |= {"message": "current pin 1 is empty", "remedy": SET.format("pin")}
     yield of("pin_empty", unset, pins=[""])
     yield of("consumer_empty", refused("option_invalid"), consumer="")
     yield from (
@@ -950,10 +950,8 @@ def urls():
     ):
         yield of(name, url, {"ok": {"url": canonical or url}})
     unset = refused("url_invalid")
-    unset["error"] |= {
-        "message": "the URL is empty; https://host/path is expected",
-        "remedy": "Set the URL: it is missing where it is read from, such as an environment variable.",
-    }
+    message = "the URL is empty; https://host/path is expected"
+    unset["error"] |= {"message": message, "remedy": SET.format("URL")}
     yield of("empty", "", unset)
     for name, url in {
         "http": "http://consumer.example.test/hook",
