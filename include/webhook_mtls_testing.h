@@ -163,7 +163,7 @@ const char *wmtls_lab_consumer_pin(const wmtls_lab_consumer *consumer);
  "other_ca", "close_after_handshake", "reject_by_close" or "tls_1_2". "reset_after_body" and "stall"
  affect requests; the others affect handshakes, and close idle connections.
  `times`: the number of connections or requests; 0 lasts until the next call for the same one
- of the two.
+ of the two, or until wmtls_lab_consumer_behave.
 
  Fails with WMTLS_OPTION_INVALID.
  */
@@ -171,6 +171,11 @@ wmtls_status wmtls_lab_consumer_misbehave(const wmtls_lab_consumer *consumer,
                                           const char *how,
                                           uint32_t times,
                                           wmtls_error **err);
+
+/*
+ Removes all pending answers and misbehaviors.
+ */
+void wmtls_lab_consumer_behave(const wmtls_lab_consumer *consumer);
 
 /*
  Answers the next `times` requests with a status. The answers of earlier calls come first.

@@ -145,6 +145,11 @@ pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -
 }
 
 #[napi]
+pub fn consumer_behave(consumer: Handle<Consumer>) {
+    consumer.0.behave();
+}
+
+#[napi]
 pub fn consumer_renew(consumer: Handle<Consumer>, new_key: bool) -> CallResult<()> {
     guarded(|| consumer.0.renew(new_key))
 }

@@ -22,6 +22,16 @@ async function scene(t) {
   return { lab, acme, dispatcher, endpoint }
 }
 
+test('a consumer of the kit behaves again', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  acme.respond(500, { times: 0 })
+  await assert.rejects(dispatcher.deliver(endpoint, '{}'), { kind: 'http_status' })
+  acme.misbehave('never_ask', 0)
+  await assert.rejects(dispatcher.deliver(endpoint, '{}'), { kind: 'client_auth_not_requested' })
+  acme.behave()
+  assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)
+})
+
 test('a receipt shows the negotiated TLS', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   const receipt = await dispatcher.deliver(endpoint, '{"event":"ping"}', { id: 'evt_1' })

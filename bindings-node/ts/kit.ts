@@ -36,6 +36,7 @@ interface Kit {
     times: number,
   ): void
   consumerMisbehave(consumer: Handle, how: string, times: number): CallResult<void>
+  consumerBehave(consumer: Handle): void
   consumerRenew(consumer: Handle, newKey: boolean): CallResult<void>
   consumerIssued(consumer: Handle): Handle
   consumerShow(consumer: Handle, issued: Handle): void

@@ -135,10 +135,16 @@ export class Consumer {
    *
    * @param how the misbehavior
    * @param times the number of connections or requests, by default 1; 0: all until the next call
+   * or until `behave`
    * @throws {WebhookMtlsError} `option_invalid`
    */
   misbehave(how: Misbehavior, times = 1): void {
     unwrap(kit.consumerMisbehave(this.#handle, text('how', how), wholeNumber('times', times)))
+  }
+
+  /** Removes all pending responses and misbehaviors. */
+  behave(): void {
+    kit.consumerBehave(this.#handle)
   }
 
   /**

@@ -88,7 +88,8 @@ export interface WebhookVerifierOptions {
   tenantClaim?: string | undefined
   /**
    * Whether a webhook of a tenant with secrets must have a signature. A signature or a token is
-   * always required, and each that is there must be valid. By default true.
+   * always required. Each is checked that the tenant has secrets or keys for, and must be valid.
+   * By default true.
    */
   requireSignature?: boolean | undefined
   /** Whether a webhook of a tenant with keys must have a token. By default true. */

@@ -56,12 +56,17 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
         .serialize_request(&key)
         .and_then(|request| request.pem())
         .map_err(|error| issuing::failed("the request cannot be made", error))?;
-    // The request first: without it, a new key would be of no use.
+    // Without the request, a new key is of no use.
     files::refuse_existing(out)?;
     if is_new {
         files::write_new(Path::new(path), key.serialize_pem().as_bytes(), true)?;
     }
-    files::write_new(out, request.as_bytes(), false)?;
+    if let Err(failure) = files::write_new(out, request.as_bytes(), false) {
+        if is_new {
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(failure);
+    }
     let pin = issuing::pin(&key);
     if is_json(matches) {
         console.print_json(&json!({

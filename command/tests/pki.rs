@@ -75,8 +75,10 @@ fn a_key_is_private_and_never_overwritten() {
     assert!(!Path::new(&other).exists(), "a request without its key");
     // A request that cannot be written leaves no key behind.
     let fresh = place.file("fresh.key");
-    assert_eq!(ran(&["csr", "sender", "--key", &fresh, "--out", &out]).0, 3);
-    assert!(!Path::new(&fresh).exists());
+    for unwritable in [out.clone(), place.file("missing/tls.csr")] {
+        assert_eq!(ran(&["csr", "sender", "--key", &fresh, "--out", &unwritable]).0, 3);
+        assert!(!Path::new(&fresh).exists(), "{unwritable}");
+    }
     assert_eq!(place.read("tls.key"), before);
     assert_eq!(place.read("tls.csr"), request);
 }

@@ -208,7 +208,7 @@ options! {
     "webhook_verifier" "tenant_claim" "text" "none"
         "The claim of a token that must have the tenant of the peer's certificate.";
     "webhook_verifier" "require_signature" "flag" "true"
-        "Whether a webhook of a tenant with secrets must have a signature. A signature or a token is always required, and each that is there must be valid.";
+        "Whether a webhook of a tenant with secrets must have a signature. A signature or a token is always required. Each is checked that the tenant has secrets or keys for, and must be valid.";
     "webhook_verifier" "require_token" "flag" "true"
         "Whether a webhook of a tenant with keys must have a token.";
     "webhook_verifier" "content_digest" "flag" "false"

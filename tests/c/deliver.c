@@ -437,6 +437,18 @@ static void silence_ends_at_the_timeout(void) {
     scene_end(&scene);
 }
 
+static void a_consumer_behaves_again(void) {
+    struct scene scene = scene_start();
+    CHECK(wmtls_lab_consumer_respond(scene.acme, 500, -1, 0, NULL) == WMTLS_OK);
+    CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_HTTP_STATUS);
+    CHECK(wmtls_lab_consumer_misbehave(scene.acme, "never_ask", 0, NULL) == WMTLS_OK);
+    CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_CLIENT_AUTH_NOT_REQUESTED);
+    wmtls_lab_consumer_behave(scene.acme);
+    wmtls_lab_consumer_behave(NULL);
+    CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_OK);
+    scene_end(&scene);
+}
+
 static void a_busy_consumer_sets_retry_after(void) {
     struct scene scene = scene_start();
     wmtls_error *error;
@@ -561,6 +573,7 @@ int main(void) {
     RUN(every_misbehavior_has_its_kind);
     RUN(a_refusal_by_three_consumers_is_our_fault);
     RUN(silence_ends_at_the_timeout);
+    RUN(a_consumer_behaves_again);
     RUN(a_busy_consumer_sets_retry_after);
     RUN(a_one_shot_delivery_needs_no_dispatcher);
     RUN(an_endpoint_has_its_own_identity_and_trust);

@@ -112,7 +112,7 @@ int main(void) {
         return 2;
     }
     const char *hex = "abababababababababababababababababababababababababababababababab";
-    option("misspelt", "time_out", "5000");
+    option("misspelled", "time_out", "5000");
     option("switch", "verify_peer", "false");
     option("timeout is text", "timeout", "30 seconds");
     option("timeout zero", "timeout", "0");

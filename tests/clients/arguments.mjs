@@ -12,7 +12,7 @@ const dispatcher = new Dispatcher(good)
 const endpoint = dispatcher.endpoint('acme', URL_OF_ACME, { pins: null })
 
 const cases = {
-  misspelt: () => new Dispatcher({ ...good, time_out: 5000 }),
+  misspelled: () => new Dispatcher({ ...good, time_out: 5000 }),
   switch: () => new Dispatcher({ ...good, rejectUnauthorized: false }),
   'timeout is text': () => new Dispatcher({ ...good, timeoutMs: '30' }),
   'timeout zero': () => new Dispatcher({ ...good, timeoutMs: 0 }),

@@ -556,8 +556,8 @@ class WebhookVerifier:
         issuer: the issuer (iss) that a token must have.
         tenant_claim: the claim of a token that must have the tenant of the peer's certificate.
         require_signature: whether a webhook of a tenant with secrets must have a signature. A
-            signature or a token is always required, and each that is there must be valid. By
-            default True.
+            signature or a token is always required. Each is checked that the tenant has secrets or
+            keys for, and must be valid. By default True.
         require_token: whether a webhook of a tenant with keys must have a token. By default
             True.
         content_digest: whether a token must have a digest of the body. A digest that is there
@@ -591,7 +591,8 @@ class WebhookVerifier:
         # The claim of a token that must have the tenant of the peer's certificate.
         tenant_claim: str | None = None,
         # Whether a webhook of a tenant with secrets must have a signature. A signature or a token
-        # is always required, and each that is there must be valid. By default True.
+        # is always required. Each is checked that the tenant has secrets or keys for, and must be
+        # valid. By default True.
         require_signature: bool | None = None,
         # Whether a webhook of a tenant with keys must have a token. By default True.
         require_token: bool | None = None,

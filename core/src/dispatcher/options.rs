@@ -253,8 +253,8 @@ impl DispatcherOptions {
         Ok(self)
     }
 
-    /// Overrides whether a retry can help after a status other than 2xx. Without an override, 410, 413,
-    /// 414 and 431 are `never` and all others `later`, as in the table of the README.
+    /// Overrides whether a retry can help after a status other than 2xx. Without an override, 3xx is
+    /// `after_repair`, 410, 413, 414 and 431 are `never`, and all others are `later`.
     ///
     /// * `rules`: a status from 300 to 599, or `3xx`, `4xx`, `5xx`, with its [`Retry`].
     ///

@@ -72,7 +72,7 @@ macro_rules! causes {
 
 causes! {
     // Options and arguments.
-    MISSPELT: OptionInvalid, "misspelt",
+    MISSPELLED: OptionInvalid, "misspelled",
         "No option has the name, and one has almost the same.",
         "Did you mean {near}?";
     NO_SUCH_SWITCH: OptionInvalid, "no_such_switch",

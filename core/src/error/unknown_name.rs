@@ -8,7 +8,7 @@ pub(crate) fn explain_unknown(error: Error, name: &str, known: &[String]) -> Err
         return error.caused(&cause::NO_SUCH_SWITCH, &[]);
     }
     match closest(name, known) {
-        Some(near) => error.caused(&cause::MISSPELT, &[("near", &near)]),
+        Some(near) => error.caused(&cause::MISSPELLED, &[("near", &near)]),
         None => error,
     }
 }
@@ -35,7 +35,7 @@ fn is_tls_switch(name: &str) -> bool {
     SWITCHES.iter().any(|switch| bare.eq_ignore_ascii_case(switch))
 }
 
-/// Returns the name among the known ones that differs least from a misspelt one, if it is near enough.
+/// Returns the name among the known ones that differs least from a misspelled one, if it is near enough.
 /// Case and separators do not count.
 fn closest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     // A longer text is no name, and comparing it would be slow.
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_name_has_a_near_one() {
+    fn a_misspelled_name_has_a_near_one() {
         let known: Vec<String> =
             ["pins", "maxConnections", "min_tls", "timeoutMs"].map(str::to_owned).into();
         for (given, near) in [

@@ -369,7 +369,14 @@ pub(crate) fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
             return Err(fault(why.into()));
         }
         Purpose::Refused => {
-            return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
+            let listed = parsed.listed_purposes();
+            return Err(fault(format!(
+                "lists only {listed} in its extendedKeyUsage, not clientAuth"
+            ))
+            .advising(
+                "Issue our certificate with clientAuth in its extendedKeyUsage. Public CAs stop issuing such \
+                 certificates: use a private CA.",
+            ));
         }
     }
     if parsed.key_usage(DIGITAL_SIGNATURE) == Some(false) {

@@ -3,9 +3,9 @@
 
 use super::link::{Link, Place};
 use super::{Expectation, failure};
-use crate::error::{Blame, Error, Kind, key, presented};
+use crate::error::{Blame, Error, Kind, key};
 use crate::verify::policy::Role;
-use crate::x509::{KEY_CERT_SIGN, Purpose, pin_text, purpose_name};
+use crate::x509::{KEY_CERT_SIGN, Purpose, pin_text};
 
 /// A reason to refuse an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,17 +101,7 @@ fn outside_dates(issuer: &Link<'_>, expected: &Expectation<'_>) -> Error {
 
 fn purpose_error(issuer: &Link<'_>, role: Role) -> Error {
     let wanted = role.purpose_name();
-    let listed = listed_purposes(issuer);
+    let listed = issuer.listed_purposes();
     let why = format!("allows only {listed} in its extendedKeyUsage, not {wanted}");
     issuer.fault(Kind::PurposeNotAllowed, &why).noting(key::EXPECTED_PURPOSE, wanted)
-}
-
-/// Returns the first purposes of a certificate, for a message.
-pub(super) fn listed_purposes(certificate: &Link<'_>) -> String {
-    const MAX_SHOWN: usize = 5;
-    let some: Vec<String> =
-        certificate.purposes().take(MAX_SHOWN).map(|id| presented(&purpose_name(id))).collect();
-    let more = certificate.purposes().skip(MAX_SHOWN).count();
-    let list = some.join(", ");
-    if more > 0 { format!("{list} and {more} more") } else { list }
 }

@@ -1,7 +1,7 @@
 //! The one verification function, which the verifier and every handshake call. It has no side effects
 //! except the signature cache, and knows neither sockets nor HTTP.
 //!
-//! Authentication comes first (chain, dates, purpose, name, revocation, pins), then authorization
+//! Authentication comes first (chain, dates, purpose, revocation, name, pins), then authorization
 //! (tenant, allow list). Paths are built (`walk`) and validated by RFC 5280 section 6.1 (`issuer`,
 //! `path`, `constraints`, `certificate_policies`); webpki gives the signature algorithms.
 
@@ -255,7 +255,7 @@ fn check_purpose(leaf: &Link<'_>, rules: &LeafRules) -> Result<(), Error> {
             "lists anyExtendedKeyUsage alone, so it was not issued for this purpose".to_owned()
         }
         Purpose::Refused => {
-            format!("lists only {} in its extendedKeyUsage", issuer::listed_purposes(leaf))
+            format!("lists only {} in its extendedKeyUsage", leaf.listed_purposes())
         }
     };
     Err(Error::new(

@@ -10,6 +10,7 @@ use super::general_name::{GeneralName, San};
 use super::key::Key;
 use super::name::{equal as names_equal, has_nul, text as name_text};
 use super::name_constraints;
+use super::signature_name::purpose_name;
 use crate::error::presented;
 
 /// The X.509 extensions that this crate understands (RFC 5280 section 4.2).
@@ -305,6 +306,16 @@ impl<'a> ParsedCertificate<'a> {
     pub(crate) fn purposes(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut reader = Reader::new(self.extended_key_usage.unwrap_or_default());
         std::iter::from_fn(move || reader.content(der::OID).ok())
+    }
+
+    /// Returns the first purposes, for a message.
+    pub(crate) fn listed_purposes(&self) -> String {
+        const MAX_SHOWN: usize = 5;
+        let some: Vec<String> =
+            self.purposes().take(MAX_SHOWN).map(|id| presented(&purpose_name(id))).collect();
+        let more = self.purposes().skip(MAX_SHOWN).count();
+        let list = some.join(", ");
+        if more > 0 { format!("{list} and {more} more") } else { list }
     }
 
     pub(crate) fn has_negative_serial(&self) -> bool {

@@ -48,7 +48,7 @@ pub extern "C" fn wmtls_lab_consumer_pin(consumer: Option<&wmtls_lab_consumer>) 
 /// "other_ca", "close_after_handshake", "reject_by_close" or "tls_1_2". "reset_after_body" and "stall"
 /// affect requests; the others affect handshakes, and close idle connections.
 /// `times`: the number of connections or requests; 0 lasts until the next call for the same one
-/// of the two.
+/// of the two, or until wmtls_lab_consumer_behave.
 ///
 /// Fails with WMTLS_OPTION_INVALID.
 #[unsafe(no_mangle)]
@@ -64,6 +64,16 @@ pub unsafe extern "C" fn wmtls_lab_consumer_misbehave(
         required(consumer, "consumer")?.consumer.misbehave(how, times);
         Ok(())
     })
+}
+
+/// Removes all pending answers and misbehaviors.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_consumer_behave(consumer: Option<&wmtls_lab_consumer>) {
+    panic::value((), || {
+        if let Some(consumer) = consumer {
+            consumer.consumer.behave();
+        }
+    });
 }
 
 /// Answers the next `times` requests with a status. The answers of earlier calls come first.

@@ -1,4 +1,4 @@
-"""Options and arguments that are misspelt, of another type, or out of range."""
+"""Options and arguments that are misspelled, of another type, or out of range."""
 
 from collections.abc import Callable
 from typing import Any
@@ -76,25 +76,25 @@ def case(id: str, title: str, make: Callable[[Lab], object], says: Said) -> Case
     return Case(id, title, make, says)
 
 
-def misspelt(word: str, meant: str, make: Callable[[Lab], object]) -> Case:
+def misspelled(word: str, meant: str, make: Callable[[Lab], object]) -> Case:
     """An option whose name is nearly right."""
     says = OPTION.naming(word).curing(rf"(mean|write|use)\W.{{0,12}}\b{meant}\b")
-    return Case(f"misspelt {word}", f"`{word}` is written for `{meant}`", make, says)
+    return Case(f"misspelled {word}", f"`{word}` is written for `{meant}`", make, says)
 
 
 def switch(name: str, make: Callable[[Lab], object]) -> Case:
     """A switch of other libraries that turns verification off."""
     says = OPTION.naming(name).curing("no such switch|cannot be turned off|always")
-    return Case(f"switch {name}", f"`{name}` shall turn verification off", make, says)
+    return Case(f"switch {name}", f"`{name}` is set to turn verification off", make, says)
 
 
 CASES = [
-    misspelt("time_out", "timeout", dispatcher(time_out=5)),
-    misspelt("connectTimeout", "connect_timeout", dispatcher(connectTimeout=5)),
-    misspelt("statusretries", "status_retry", endpoint(statusretries={})),
-    misspelt("mintls", "min_tls", endpoint(mintls="1.2")),
-    misspelt("header", "headers", deliver(header={})),
-    misspelt("contentType", "content_type", deliver(contentType="text/plain")),
+    misspelled("time_out", "timeout", dispatcher(time_out=5)),
+    misspelled("connectTimeout", "connect_timeout", dispatcher(connectTimeout=5)),
+    misspelled("statusretries", "status_retry", endpoint(statusretries={})),
+    misspelled("mintls", "min_tls", endpoint(mintls="1.2")),
+    misspelled("header", "headers", deliver(header={})),
+    misspelled("contentType", "content_type", deliver(contentType="text/plain")),
     switch("verify", dispatcher(verify=False)),
     switch("insecure", endpoint(insecure=True)),
     switch("rejectUnauthorized", endpoint(rejectUnauthorized=False)),
@@ -256,7 +256,7 @@ CASES = [
         OPTION.naming("min_tls", "1\\.1").curing("1\\.3"),
     ),
     case(
-        "preset misspelt",
+        "preset misspelled",
         "the egress preset has a typo",
         lambda _: wm.Egress("privat"),
         OPTION.naming("privat").curing("\\bprivate\\b"),
@@ -328,7 +328,7 @@ CASES = [
         OPTION.naming("identity", "str").curing("Identity|from_files"),
     ),
     case(
-        "role misspelt",
+        "role misspelled",
         "the role of a verifier is `servers`",
         verifier(role="servers"),
         OPTION.naming("role", "servers").curing("\\bserver\\b"),

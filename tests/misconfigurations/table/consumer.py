@@ -247,7 +247,7 @@ CASES = [
     ),
     peer(
         "public certificate",
-        "a name of the private CA is missing in our trust: it is that of the sender",
+        "our trust has the CA of the sender in place of that of the consumer",
         shown("good").but(trusts="Sender Root"),
         UNKNOWN.naming("CN=Acme", "CN=Sender Root").curing("ask the consumer|CA"),
     ),

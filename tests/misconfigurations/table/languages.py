@@ -17,15 +17,15 @@ LINE = ours("header_invalid", "delivery", "never").naming("x-a", "line|control|C
 
 # The case, its title, and what each language must say.
 CASES: dict[str, tuple[str, dict[str, Said]]] = {
-    "misspelt": (
-        "the name of an option is misspelt",
+    "misspelled": (
+        "the name of an option is misspelled",
         {
             "c": OPTION.naming("time_out").curing(MEANT + "timeout"),
             "node": OPTION.naming("time_?out").curing(MEANT + "timeoutMs"),
         },
     ),
     "switch": (
-        "an option shall turn verification off",
+        "an option is set to turn verification off",
         {
             "c": OPTION.naming("verify_peer").curing(NO_SWITCH),
             "node": OPTION.naming("rejectUnauthorized").curing(NO_SWITCH),

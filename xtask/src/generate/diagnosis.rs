@@ -15,7 +15,7 @@ delivery stops: a consumer with three faults gets a report with three. It sends 
 our certificate only to a consumer that a delivery would accept. If such a consumer accepts us, a second
 connection without a certificate shows whether it requires one.
 
-An error of a delivery or a probe leads here: its remedy ends with the command line that diagnoses the same
+The remedy of an error of a delivery or a probe ends with the command line that diagnoses the same
 endpoint, which its context has as `diagnose`. The line has the paths of our files, the pins, the names and the
 way. It has no secret, and of the URL only scheme, host and port, because a path may be a secret. A name in
 capitals, such as `OUR-KEY.pem`, stands for material that did not come from a file.

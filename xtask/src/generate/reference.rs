@@ -80,12 +80,12 @@ of the error is the text below, with the values of the failure.
 /// The meaning of each hundred of the kinds' numbers.
 const GROUPS: [(u64, &str); 7] = [
     (1, "configuration: found locally, nothing sent"),
-    (2, "admission: nothing sent"),
+    (2, "admission: the delivery did not start, or was ended; `sent` says how far it came"),
     (3, "the network path to the consumer: resolve and connect"),
     (4, "certificates and the handshake"),
     (6, "the consumer's answer"),
     (7, "any stage"),
-    (9, "us"),
+    (9, "faults of this library"),
 ];
 
 const ABOUT_ERRORS: &str = "\
@@ -132,7 +132,7 @@ const WORDS: [(&str, &str); 5] = [
         "what it stops: this payload, the endpoint, all endpoints of the identity, the process",
     ),
     ("sent", "how much of the request may have reached the consumer"),
-    ("retry", "`later`: try again; `after_repair`: park it until a repair; `never`"),
+    ("retry", "`later`: try again; `after_repair`: park it until a repair; `never`: give it up"),
 ];
 
 fn errors(tables: &Value) -> Result<String> {
