@@ -109,7 +109,7 @@ fn musl(order: &Order) -> Result<String> {
     paths::copy(&paths::root().join("include").join(header), &include.join(header))?;
     let purl = format!("pkg:generic/webhook-mtls@{}", order.version);
     Crates::of(Flavour::Production.package(), musl::TARGET)?.write_all(&purl, &tree)?;
-    packages::archive(&tree, &order.place.join(format!("{name}.tar.gz")))?;
+    packages::archive(&tree, &packages::others()?.join(format!("{name}.tar.gz")))?;
     let size = proof.size("first_delivery")?;
     Ok(format!("the archive delivers in an entirely static program of {size} bytes"))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::c_library::abi;
-use crate::packages::{Order, interface};
+use crate::packages::{self, Order, interface};
 use crate::paths;
 
 /// The time limit of the build: an optimized library on two slow cores.
@@ -44,7 +44,7 @@ pub(crate) fn prove(order: &Order) -> Result<String> {
         &["include/webhook_mtls.h", "libwebhook_mtls.a", "webhook_mtls.pc", "WebhookMtlsConfig"],
     )?;
     for name in [&library, &development] {
-        paths::copy(&work.join(name), &order.place.join(name))?;
+        paths::copy(&work.join(name), &packages::others()?.join(name))?;
     }
     Ok(format!("{library} and {development} built offline"))
 }

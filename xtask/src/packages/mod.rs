@@ -275,14 +275,24 @@ fn directory() -> PathBuf {
     paths::target().join("packages")
 }
 
+/// Returns the directory of the packages that are not for the usual install commands: those of other
+/// platforms, and those for Debian.
+pub(crate) fn others() -> Result<PathBuf> {
+    let place = directory().join(OTHERS);
+    paths::make_directory(&place)?;
+    Ok(place)
+}
+
+const OTHERS: &str = "others";
+
 /// Writes the checksums of all artifacts, in the format of `sha256sum --check`.
 pub(crate) fn write_checksums() -> Result {
     let mut names = Vec::new();
-    for language in &LANGUAGES {
-        let place = directory().join(language.name);
+    for name in LANGUAGES.iter().map(|language| language.name).chain([OTHERS]) {
+        let place = directory().join(name);
         for file in if place.exists() { paths::entries(&place)? } else { Vec::new() } {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            names.push(format!("{}/{name}", language.name));
+            let file = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            names.push(format!("{name}/{file}"));
         }
     }
     if names.is_empty() {

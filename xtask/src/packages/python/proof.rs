@@ -8,7 +8,7 @@ use crate::command::{Failure, Result, Step};
 use crate::languages::python::executable;
 use crate::packages::python::foreign::Foreign;
 use crate::packages::python::{HERE, LIMIT, OTHERS, PROJECTS, Platform, home, tools};
-use crate::packages::{Order, Part, command};
+use crate::packages::{self, Order, Part, command};
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev::number_before;
@@ -213,7 +213,7 @@ fn build_for(platform: &Platform, order: &Order) -> Result<String> {
     for project in &PROJECTS {
         project.pack(&order.version, &order.place, tools)?;
         let source = project.unpacked(&order.version);
-        let wheel = project.wheel(&source, platform, tools, &order.place)?;
+        let wheel = project.wheel(&source, platform, tools, &packages::others()?)?;
         require_tag(&wheel, platform, tools)?;
         wheels.push(wheel);
     }
