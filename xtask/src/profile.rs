@@ -51,8 +51,16 @@ impl Profile {
         }
         step.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&[]))
             .without_env("RUSTFLAGS")
-            .env("CFLAGS", c_flags())
+            .env("CFLAGS", self.c_flags())
             .env("SOURCE_DATE_EPOCH", source_date())
+    }
+
+    /// Returns the flags of the C code: ours, then those of this shell.
+    fn c_flags(self) -> String {
+        let less = if self == Profile::Small { C_FLAGS_OF_SMALL } else { "" };
+        let given = env::var("CFLAGS").unwrap_or_default();
+        let all = [C_FLAGS, less, &given];
+        all.into_iter().filter(|flags| !flags.is_empty()).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -84,11 +92,9 @@ pub(crate) fn rust_flags(additional: &[String]) -> String {
 const C_FLAGS: &str =
     "-fstack-protector-strong -D_FORTIFY_SOURCE=2 -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX";
 
-/// Returns the flags of the C code: ours, then those of this shell.
-pub(crate) fn c_flags() -> String {
-    let given = env::var("CFLAGS").unwrap_or_default();
-    format!("{C_FLAGS} {given}").trim_end().to_owned()
-}
+/// Less copies of loops, and no unwinding tables: no debugger sees the callers of a function of the C code.
+/// The crate decides by its own level that this is no debug build, so the level stays there.
+const C_FLAGS_OF_SMALL: &str = "-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables";
 
 /// Returns the paths that no shipped file may contain.
 pub(crate) fn private_paths() -> [PathBuf; 2] {
