@@ -325,7 +325,7 @@ CASES = [
         "content as path",
         "the content is given where a path is expected",
         lambda lab: wm.Identity.from_files(lab.pem(OURS).decode(), "tls.key"),
-        ours("pem_invalid").naming("PEM").curing("from_pem").without("MII"),
+        ours("pem_invalid").naming("PEM").curing("from_pem|Give the path").without("MII"),
     ),
     Case(
         "request as certificate",
