@@ -192,7 +192,8 @@ impl Apt {
     }
 }
 
-/// Compiles the unpacked sources of CPython for musl. Modules that need other libraries are left out.
+/// Compiles the unpacked sources of CPython for musl. Modules that need other libraries are left out, and the
+/// others are linked into the program: the script that builds them apart searches glibc's headers.
 fn compile(home: &Path, sources: &Path) -> Result {
     let compiler = home.join("musl-cc");
     paths::write(&compiler, COMPILER)?;
@@ -202,11 +203,16 @@ fn compile(home: &Path, sources: &Path) -> Result {
         .arg(format!("CC={}", compiler.display()))
         .args(["--without-ensurepip", "--disable-test-modules", "--with-pkg-config=no"])
         .env("CFLAGS", "-O1")
+        .env("MODULE_BUILDTYPE", "static")
         .in_directory(sources)
         .limit(LIMIT)
         .run()?;
+    let modules = sources.join("Modules");
+    // configure finds glibc's libcrypt.
+    let all = paths::read(&modules.join("Setup.stdlib"))?.replace("\n_crypt ", "\n#_crypt ");
+    paths::write(&modules.join("Setup.local"), &all)?;
     Step::new("CPython for musl: make", "make")
-        .args(["-s", "-j2", "python", "sharedmods"])
+        .args(["-s", "-j2", "python"])
         .in_directory(sources)
         .limit(LIMIT)
         .run()
