@@ -1,5 +1,6 @@
 """Identities and trust of the SPIFFE Workload API, as of a SPIRE agent, which rotate with it.
 
+    import webhook_mtls as wm
     from spiffe import X509Source
     from webhook_mtls.spiffe import WorkloadSource
 

@@ -113,7 +113,7 @@ fn fairness(languages: &Languages) -> Result<Vec<Value>> {
 fn page(costs: &[(&Queue, Value)], fairness: &[Value], machine: &Machine) -> Result<String> {
     let about = format!(
         "Measured with `cargo xtask queues` on {}: {}. Consumers are an nginx that requires a client \
-         certificate. Payloads have 1 KiB. Redis is on a Unix socket, and writes no disk.",
+         certificate. Payloads have 1 KiB. Redis is on a Unix socket, and does not write to disk.",
         machine.date, machine.class
     );
     let mut text = format!("# Queues, measured\n\n{}\n", wrapped(&about, COLUMNS).join("\n"));
@@ -121,7 +121,8 @@ fn page(costs: &[(&Queue, Value)], fairness: &[Value], machine: &Machine) -> Res
     let about = "The first figure is the CPU time that a worker spends on one task. The second is the same \
                  without the time of a task that does nothing. The worker of Celery has one prefork child, \
                  and that of BullMQ runs 16 jobs at once. Connections stay open, except those of \
-                 `requests.post`. Values are medians of five rounds.";
+                 `requests.post`. \"less\" means that a delivery in a fan-out costs less than an empty \
+                 task. Values are medians of five rounds.";
     text.push_str(&wrapped(about, COLUMNS).join("\n"));
     text.push('\n');
     for (queue, costs) in costs {

@@ -15,7 +15,7 @@ use crate::languages::bench_receiver::{ClientRun, Receiver};
 use crate::paths;
 use crate::table::Table;
 
-/// Each limit is a tenth above the value measured when it was set. Lower a limit when the measured
+/// Each limit is one to ten percent above the value measured when it was set. Lower a limit when the measured
 /// value has fallen. Raise one only with a reason in the commit. Counts differ by a
 /// hundred between directories, and that with 32 in flight by a fiftieth with the load of the machine,
 /// because threads then park and wake more often.

@@ -125,7 +125,7 @@ const SUITES: [Suite; 26] = [
         about: "hostile receivers: reports compared with the facts",
         run: outcomes::test,
     },
-    Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
+    Suite { name: "peers", about: "nine real servers, from nginx to Node", run: peers::test },
     Suite {
         name: "receivers",
         about: "applications behind six real proxies: nothing forged passes",
