@@ -861,6 +861,13 @@ def endpoints():
     unset = refused("pin_invalid")
     unset["error"] |= {"message": "current pin 1 is empty", "remedy": SET.format("pin")}
     yield of("pin_empty", unset, pins=[""])
+    placeholder = refused("pin_invalid")
+    placeholder["error"]["message"] = (
+        "current pin 1 is a placeholder; the pin of a key comes from its owner, or from "
+        "webhook-mtls inspect"
+    )
+    yield of("pin_placeholder", placeholder, pins=["sha256/\u2026"])
+    yield of("pin_placeholder_of_dots", placeholder, pins=["sha256/..."])
     yield of("consumer_empty", refused("option_invalid"), consumer="")
     yield from (
         of(name, expect, options={"status_retry": said}) for name, said, expect in status_retry()

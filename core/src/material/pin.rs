@@ -65,6 +65,11 @@ impl Pin {
         if encoded.is_empty() {
             return fault("is empty");
         }
+        if encoded.chars().all(|letter| matches!(letter, '.' | '…')) {
+            return fault(
+                "is a placeholder; the pin of a key comes from its owner, or from webhook-mtls inspect",
+            );
+        }
         if encoded.trim() != encoded {
             return fault("has white space around it");
         }
