@@ -110,6 +110,10 @@ def access_log(work: Path) -> Path:
     return work / "access.log"
 
 
+# The ports that this process has got. Two servers must not get the same one before they listen.
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """Returns a free port, for servers that cannot choose one themselves.
 
@@ -118,6 +122,9 @@ def free_port() -> int:
     """
     while True:
         port = random.randrange(15_000, 30_000)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
