@@ -147,6 +147,7 @@ const callsOf = async (lab, acme) => {
     'Consumer.waitFor': [acme, 0, { withinMs: 0 }],
     'Consumer.respond': [acme, 200, {}],
     'Consumer.misbehave': [acme, 'stall', 1],
+    'Consumer.behave': [acme],
     'Consumer.renew': [acme, {}],
     'Consumer.show': [acme, issued],
     'Consumer.certify': [acme, lab.authority],

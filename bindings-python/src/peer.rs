@@ -16,6 +16,15 @@ impl PeerIdentity {
     fn json(&self) -> Value {
         self.0.get(Peer::to_json, Value::clone)
     }
+
+    /// Returns what two peers have in common if they are the same one, whenever each was verified.
+    fn compared(&self) -> Value {
+        let mut fields = self.json();
+        if let Some(fields) = fields.as_object_mut() {
+            fields.remove("lifetime_left");
+        }
+        fields
+    }
 }
 
 #[pymethods]
@@ -203,11 +212,11 @@ impl PeerIdentity {
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast::<Self>().is_ok_and(|other| other.get().json() == self.json())
+        other.cast::<Self>().is_ok_and(|other| other.get().compared() == self.compared())
     }
 
     fn __hash__(&self) -> u64 {
-        recipe::hash(&self.json())
+        recipe::hash(&self.compared())
     }
 
     fn __repr__(&self) -> String {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import webhook_mtls as wm
+from barrier import eventually
 from rotation_scene import Scene
 from webhook_mtls.testing import Lab, set_clock
 
@@ -115,3 +116,18 @@ def test_a_certificate_of_tomorrow_waits(
     assert scene.acme.received[-1].tenant == "dispatcher"
     clock(tomorrow + timedelta(seconds=2))
     assert "rotated" in scene.told()
+
+
+def test_a_peer_equals_itself_at_another_time(lab: Lab) -> None:
+    chain, _ = lab.identity_pem
+    verifier = wm.Verifier(
+        role="client", trust=lab.trust, authorization=wm.Authorization.ca_members()
+    )
+    first = verifier.verify(chain)
+
+    def older() -> wm.PeerIdentity | None:
+        peer = verifier.verify(chain)
+        return peer if peer.lifetime_left < first.lifetime_left else None
+
+    later = eventually("a second has passed", older)
+    assert (later, hash(later)) == (first, hash(first))
