@@ -312,7 +312,7 @@ class Fleet:
         new.rename(self.directory / name)
 
     def notes(self) -> list[list[str]]:
-        """Returns what all processes have noted. Reads what is new since the last call."""
+        """Returns the words of each line in the log of all processes. Reads only the new lines."""
         place = self.directory / "notes"
         if place.exists():
             with place.open("rb") as file:

@@ -1,9 +1,10 @@
-"""Delivers through each queue for some minutes, and requires that no process grows.
+"""Delivers through each queue for some minutes, and fails if a process grows by more than 8 %
+(1 MiB if that is more).
 
     soak.py MINUTES
 
-Nobody is killed here. Our certificate changes every five minutes, and one consumer answers 429 now
-and then. `cargo xtask soak MINUTES fleet` runs it. FLEET_BULLMQ has the command of the program of
+The script kills no process. It replaces our certificate every five minutes, and lets one consumer
+answer 429 once a minute. `cargo xtask soak MINUTES fleet` runs it. FLEET_BULLMQ has the command of the program of
 BullMQ, as JSON.
 """
 

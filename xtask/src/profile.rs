@@ -92,8 +92,8 @@ pub(crate) fn rust_flags(additional: &[String]) -> String {
 const C_FLAGS: &str =
     "-fstack-protector-strong -D_FORTIFY_SOURCE=2 -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX";
 
-/// Less copies of loops, and no unwinding tables: no debugger sees the callers of a function of the C code.
-/// The crate decides by its own level that this is no debug build, so the level stays there.
+/// Fewer copies of loops, and no unwinding tables: no debugger sees the callers of a function of the C code.
+/// aws-lc-sys makes a debug build at a cargo level below 3, so the profile keeps 3 and the compiler gets -O2.
 const C_FLAGS_OF_SMALL: &str = "-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables";
 
 /// Returns the paths that no shipped file may contain.
