@@ -1,11 +1,12 @@
-"""Delivers through each queue for some minutes, and fails if a process grows by more than 8 %
-(1 MiB if that is more).
+"""Delivers through each queue for some minutes, and fails if a process grows by more than 8 %.
 
     soak.py MINUTES
 
-The script kills no process. It replaces our certificate every five minutes, and lets one consumer
-answer 429 once a minute. `cargo xtask soak MINUTES fleet` runs it. FLEET_BULLMQ has the command of the program of
-BullMQ, as JSON.
+A growth of 1 MiB is allowed in any case. The script kills no process. It replaces our certificate
+every five minutes, and lets one consumer answer 429 once a minute.
+
+`cargo xtask soak MINUTES fleet` runs it. FLEET_BULLMQ has the command of the program of BullMQ, as
+JSON.
 """
 
 import sys
