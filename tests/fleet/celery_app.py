@@ -1,5 +1,8 @@
 """The tasks of the fleet. As a program: `produce` enqueues events, `sweep` runs the sweeper."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 from celery import Celery
 from fleet_hooks import PLACE, URLS, NotedHooks, note, run_order
 
@@ -27,14 +30,14 @@ sweep = app.register_task(SweepTask(deliver))
 
 def produce(start: str, stop: str) -> None:
     """Enqueues half of the events as fan-outs, and half one by one."""
-    for number in range(int(start), int(stop)):
-        event = f"evt_{number}"
-        if number % 2:
-            fan_out.send(event, URLS)
-        else:
-            for consumer in URLS:
-                deliver.send(event, consumer)
-        note("confirmed", event)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(int(start), int(stop)):
+            event = f"evt_{number}"
+            if number % 2:
+                fan_out.send(event, URLS)
+            else:
+                list(pool.map(partial(deliver.send, event), URLS))
+            note("confirmed", event)
 
 
 if __name__ == "__main__":

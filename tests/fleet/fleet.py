@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +32,12 @@ from server import free_port  # noqa: E402
 from webhook_mtls.testing import Lab  # noqa: E402
 
 KEYS = tuple[str, str]
+
+# How many deliveries are enqueued before something happens.
+LARGEST_SHARE = 10_000
+
+# The consumers that refuse some deliveries.
+SPECIAL = {"busy", "unasked", "repaired", "gone", "repinned"}
 
 
 class Process:
@@ -164,7 +171,7 @@ class Nginx:
     def start(self) -> None:
         (self._work / "app").unlink(missing_ok=True)
         http = self.HTTP.format(port=self._port, work=self._work)
-        self.server = nginx.run(self._pki, http, self._port, self._work, connections=512)
+        self.server = nginx.run(self._pki, http, self._port, self._work, connections=2048)
         self.server.wait_until_it_accepts()
 
     def kill(self) -> None:
@@ -188,6 +195,7 @@ class Result:
     received: Counter[KEYS]
     notes: list[list[str]]
     tenants: Counter[str | None]
+    rotated: int
     took: float
 
     def failed_and_sent(self) -> Counter[KEYS]:
@@ -217,23 +225,27 @@ class Fleet:
     """The consumers and the processes of one run. A queue is a subclass.
 
     * `events`: how many the run delivers to each consumer.
-    * `consumers`: how many. Five misbehave, up to twelve are receivers of the kit, and the others
-      are behind nginx.
+    * `consumers`: how many. Those of `SPECIAL` misbehave, up to twelve are receivers of the kit, and
+      the others are behind nginx.
     """
 
     def __init__(self, stack: ExitStack, directory: Path, events: int, consumers: int) -> None:
         directory.mkdir()
         self.directory, self.events, self._stack = directory, events, stack
+        # What is enqueued before something happens: a seventh, but no backlog of minutes.
+        self.share = max(1, min(events // 7, LARGEST_SHARE // consumers))
         self._notes: list[list[str]] = []
         self._delivered: set[KEYS] = set()
+        # How many of these are not of SPECIAL consumers.
+        self._well = 0
         self._read = 0
+        self.rotated = 0
         self.lab = stack.enter_context(Lab())
         self.lab.write_files(directory)
-        special = ("busy", "unasked", "repaired", "gone", "repinned")
-        others = consumers - len(special)
+        others = consumers - len(SPECIAL)
         in_kit = min(12, others - 3)
         names = [f"kit-{number}" for number in range(in_kit)]
-        self.kit = {name: self.lab.consumer(name) for name in [*names, *special]}
+        self.kit = {name: self.lab.consumer(name) for name in [*names, *sorted(SPECIAL)]}
         self.misbehave()
         self.pin(self.kit["repinned"].pin)
         self.nginx = Nginx(self.lab, directory / "nginx", others - in_kit)
@@ -244,6 +256,8 @@ class Fleet:
         self.environment = {
             "FLEET": str(directory),
             "FLEET_REDIS": str(self.redis.place),
+            # A message may wait for all those of two shares, and a worker does 50 in a second.
+            "FLEET_GUARD": str(max(8, self.share * consumers // 50)),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         here, there = self.worker(0), self.worker(1)
@@ -317,12 +331,14 @@ class Fleet:
         if place.exists():
             with place.open("rb") as file:
                 file.seek(self._read)
-                new = file.read()
+                lines = file.read()
             # Each process appends whole lines.
-            self._read += len(new)
-            found = [line.split() for line in new.decode().splitlines()]
+            self._read += len(lines)
+            found = [line.split() for line in lines.decode().splitlines()]
             self._notes += found
-            self._delivered |= {(note[1], note[2]) for note in found if note[0] == "delivered"}
+            new = {(note[1], note[2]) for note in found if note[0] == "delivered"}
+            self._well += sum(consumer not in SPECIAL for consumer, _ in new - self._delivered)
+            self._delivered |= new
         return self._notes
 
     def delivered(self) -> set[KEYS]:
@@ -340,20 +356,23 @@ class Fleet:
         """Delivers all events. Something happens as soon as some of each share are delivered."""
         started = time.monotonic()
         total = self.events * len(self.urls)
-        happenings = [
-            (None, self.kill_a_child),
-            (None, self.kill_a_worker),
-            (None, self.rotate),
-            (self.nginx.kill, self.revive_the_consumer),
-            (None, self.kill_the_machine),
-            (lambda: self.kit["repinned"].renew(new_key=True), self.kill_the_broker),
-            (None, self.repair),
-        ]
-        for number, (before, meanwhile) in enumerate(happenings):
+        happenings = cycle(
+            [
+                (None, self.kill_a_child),
+                (None, self.kill_a_worker),
+                (None, self.rotate),
+                (self.kill_the_consumer, self.revive_the_consumer),
+                (None, self.kill_the_machine),
+                (self.renew_a_key, self.kill_the_broker),
+                (None, self.repair),
+            ]
+        )
+        starts = range(0, self.events, self.share)
+        for start, (before, meanwhile) in zip(starts, happenings, strict=False):
+            self._wait_for_the_shares_before(start)
             if before:
                 before()
-            share = [self.events * (number + more) // len(happenings) for more in (0, 1)]
-            self._produce(range(*share), meanwhile)
+            self._produce(range(start, min(start + self.share, self.events)), meanwhile)
         self._settle(total)
         confirmed = [note[1] for note in self.notes() if note[0] == "confirmed"]
         parked, dead = self.sets()
@@ -365,8 +384,23 @@ class Fleet:
             received=self.received(),
             notes=self.notes(),
             tenants=self.tenants(),
+            rotated=self.rotated,
             took=time.monotonic() - started,
         )
+
+    def _wait_for_the_shares_before(self, start: int) -> None:
+        """Waits until the queue has little more to do than the latest share.
+
+        A message of a killed worker comes back late, so a tenth of a share may be missing too.
+        """
+        least = (start - 1.1 * self.share) * (len(self.urls) - len(SPECIAL))
+
+        def are_delivered() -> bool:
+            self.supervise()
+            self.notes()
+            return self._well >= least
+
+        eventually("most of the shares before are delivered", are_delivered, 10 * LONG)
 
     def _produce(self, share: range, meanwhile: Callable[[], None]) -> None:
         """Enqueues some of the events, and does something as soon as some are delivered."""
@@ -397,8 +431,10 @@ class Fleet:
 
     def rotate(self) -> None:
         """Replaces our certificate and its key, and waits until a consumer has seen the new one."""
-        self.renew("rotated")
-        eventually("a consumer sees the new certificate", lambda: self.tenants()["rotated"])
+        self.rotated += 1
+        tenant = f"rotated-{self.rotated}"
+        self.renew(tenant)
+        eventually("a consumer sees the new certificate", lambda: self.tenants()[tenant])
 
     def renew(self, tenant: str) -> None:
         """Replaces our certificate and its key."""
@@ -411,17 +447,26 @@ class Fleet:
         known = self.kit.values()
         return Counter(each.tenant for consumer in known for each in consumer.received)
 
+    def renew_a_key(self) -> None:
+        """Gives a consumer a key whose pin no worker knows."""
+        self.kit["repinned"].renew(new_key=True)
+
     def repair(self) -> None:
         """Repairs two consumers, whose jobs are parked."""
         self.kit["repaired"].behave()
         self.pin(self.kit["repinned"].pin)
+
+    def kill_the_consumer(self) -> None:
+        self.nginx.kill()
+        self._died = len(self.notes())
 
     def revive_the_consumer(self) -> None:
         """Starts nginx again when a delivery has met its death."""
         eventually(
             "a delivery meets a dead consumer",
             lambda: any(
-                note[0] == "failed" and note[1] in self.nginx.names for note in self.notes()
+                note[0] == "failed" and note[1] in self.nginx.names
+                for note in self.notes()[self._died :]
             ),
         )
         self.nginx.start()
@@ -437,6 +482,7 @@ class Fleet:
         progressed = changed
         while True:
             self.supervise()
+            asked = time.monotonic()
             parked, dead = self.sets()
             done = len(self.delivered() | parked | set(dead))
             held = {"repaired", "repinned"} & {consumer for consumer, _ in parked}
@@ -453,7 +499,8 @@ class Fleet:
                 self.workers[0].restart()
                 changed, patience = time.monotonic(), 2 * patience
             assert time.monotonic() - progressed < 10 * LONG, f"{done} of {total} are settled"
-            time.sleep(0.2)
+            # The answer is long in a large run.
+            time.sleep(max(0.2, 3 * (time.monotonic() - asked)))
 
 
 class IndexFleet(Fleet):

@@ -48,7 +48,7 @@ class NotedHooks(Hooks):
     )
     index = RedisIndex(redis.Redis(unix_socket_path=PLACE))
     # The time after which the sweeper replaces a message that the queue has lost.
-    guard = 8
+    guard = int(os.environ["FLEET_GUARD"])
     policy: Any = Policy()
 
     def endpoint(self, consumer: str) -> wm.Endpoint:

@@ -68,6 +68,9 @@ cargo xtask <verb>
   sizing              simulate fleets with those costs; results go to docs/sizing.md
   soak [minutes]      run the long tests in rounds; results go to docs/soak.md
   soak minutes fleet  deliver through each queue, and compare the memory of all processes
+  fleet events consumers [celery|dramatiq|bullmq ...]
+                      deliver each event to each consumer through each queue while processes are
+                      killed; results go to docs/soak.md
   fuzz [minutes] [target]
                       run each fuzz target, or one, under libFuzzer (nightly), by default for ten
                       minutes; keeps new inputs in fuzz/corpus, results go to docs/soak.md
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
         ["soak", minutes, "fleet"] => soak::fleet(minutes),
+        ["fleet", events, consumers, queues @ ..] => soak::killed_fleet(events, consumers, queues),
         ["fuzz"] => soak::fuzz(None, None),
         ["fuzz", minutes] => soak::fuzz(Some(minutes), None),
         ["fuzz", minutes, target] => soak::fuzz(Some(minutes), Some(target)),

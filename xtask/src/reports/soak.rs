@@ -80,6 +80,28 @@ pub(crate) fn fleet(minutes: &str) -> Result {
     Ok(())
 }
 
+/// `cargo xtask fleet EVENTS CONSUMERS [QUEUE ...]`: delivers each event to each consumer through each queue, or
+/// the named ones, while processes are killed.
+pub(crate) fn killed_fleet(events: &str, consumers: &str, names: &[&str]) -> Result {
+    let number = |text: &str, least| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(Failure::new(format!("fleet takes a number of {least} or more, not {text}"))),
+    };
+    // Each kind of consumer and each kind of death needs some.
+    let (events, consumers) = (number(events, 40)?, number(consumers, 20)?);
+    if let Some(unknown) = names.iter().find(|name| !queues::QUEUES.contains(name)) {
+        let known = queues::QUEUES.join(", ");
+        return Err(Failure::new(format!("fleet takes {known}, not {unknown}")));
+    }
+    let names = if names.is_empty() { &queues::QUEUES[..] } else { names };
+    let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
+    languages.toolchain.show();
+    for line in queues::run(&languages, events, consumers, names)? {
+        record(&format!("- {}: {line}, {events} events to {consumers} consumers\n", today()?))?;
+    }
+    Ok(())
+}
+
 fn number_of_minutes(text: &str) -> Result<u64> {
     text.parse().map_err(|_| Failure::new(format!("soak takes a number of minutes, not {text}")))
 }

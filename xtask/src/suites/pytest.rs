@@ -27,13 +27,17 @@ pub(super) struct Pytest {
 impl Pytest {
     /// Runs the tests; returns pytest's closing line.
     pub(super) fn run(&self, languages: &Languages) -> Result<String> {
-        let program = languages.node()?.command(self.program);
-        let output = step(self.name, self.name, &languages.python()?.interpreter())
-            .args(["-o", "pythonpath=.", "-rP", "."])
-            .env(self.variable, json!(program).to_string())
-            .limit(self.limit)
-            .run()?;
+        let output = self.step(languages)?.limit(self.limit).run()?;
         closing(&output, |line| line.starts_with(self.shown), self.least)
+    }
+
+    /// Returns a run of all tests.
+    pub(super) fn step(&self, languages: &Languages) -> Result<Step> {
+        let program = languages.node()?.command(self.program);
+        let step = step(self.name, self.name, &languages.python()?.interpreter())
+            .args(["-o", "pythonpath=.", "-rP", "."])
+            .env(self.variable, json!(program).to_string());
+        Ok(step)
     }
 }
 
