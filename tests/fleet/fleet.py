@@ -331,14 +331,16 @@ class Fleet:
         if place.exists():
             with place.open("rb") as file:
                 file.seek(self._read)
-                lines = file.read()
-            # Each process appends whole lines.
+                new = file.read()
+            # Each process appends whole lines. Of a line on two pages, the first part may be seen alone.
+            lines = new[: new.rfind(b"\n") + 1]
             self._read += len(lines)
             found = [line.split() for line in lines.decode().splitlines()]
             self._notes += found
-            new = {(note[1], note[2]) for note in found if note[0] == "delivered"}
-            self._well += sum(consumer not in SPECIAL for consumer, _ in new - self._delivered)
-            self._delivered |= new
+            delivered = {(note[1], note[2]) for note in found if note[0] == "delivered"}
+            more = delivered - self._delivered
+            self._well += sum(consumer not in SPECIAL for consumer, _ in more)
+            self._delivered |= more
         return self._notes
 
     def delivered(self) -> set[KEYS]:
