@@ -225,8 +225,8 @@ class Fleet:
     """The consumers and the processes of one run. A queue is a subclass.
 
     * `events`: how many the run delivers to each consumer.
-    * `consumers`: how many. Those of `SPECIAL` misbehave, up to twelve are receivers of the kit, and
-      the others are behind nginx.
+    * `consumers`: how many. Those of `SPECIAL` misbehave, up to twelve are receivers of the kit,
+      and the others are behind nginx.
     """
 
     def __init__(self, stack: ExitStack, directory: Path, events: int, consumers: int) -> None:
@@ -332,7 +332,8 @@ class Fleet:
             with place.open("rb") as file:
                 file.seek(self._read)
                 new = file.read()
-            # Each process appends whole lines. Of a line on two pages, the first part may be seen alone.
+            # Each process appends whole lines. Of a line on two pages, the first part may be seen
+            # alone.
             lines = new[: new.rfind(b"\n") + 1]
             self._read += len(lines)
             found = [line.split() for line in lines.decode().splitlines()]

@@ -69,9 +69,7 @@ def check(queue: str, result: Result) -> None:
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-def test_nothing_is_lost_and_the_same_run_ends_in_the_same_sets(
-    queue: str, tmp_path: Path
-) -> None:
+def test_nothing_is_lost_and_the_same_run_ends_in_the_same_sets(queue: str, tmp_path: Path) -> None:
     results = [deliver_all(QUEUES[queue], tmp_path / str(number)) for number in range(RUNS)]
     for result in results:
         check(queue, result)
