@@ -148,6 +148,8 @@ class Nginx:
     }}
     server {{
         listen unix:{work}/app;
+        # Else it would write the line after the proxy has read the answer.
+        lingering_close off;
         access_log {work}/events events;
         location / {{ return 204; }}
     }}
