@@ -153,8 +153,8 @@ fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> Stri
 /// Adds one line to the record.
 pub(super) fn record(entry: &str) -> Result {
     let file = paths::root().join("docs").join("soak.md");
-    let heading = "# Soak\n\nResults of `cargo xtask soak`, `cargo xtask fuzz` and `cargo xtask mutants`, oldest \
-         first.\n\n";
+    let heading = "# Soak\n\nResults of `cargo xtask soak`, `cargo xtask fleet`, `cargo xtask fuzz` and `cargo \
+         xtask mutants`, oldest first.\n\n";
     let before = paths::read(&file).unwrap_or_else(|_| heading.to_owned());
     paths::write(&file, &format!("{before}{entry}"))?;
     println!("\n{}: {entry}", paths::shown(&file));
