@@ -71,7 +71,8 @@ struct Inner {
     starts: Starts,
     /// Wakes the deliveries that have not started, so that they check whether they still may.
     changed: PerProcess<Arc<own::Notify>>,
-    history: Lock<PeerHistory>,
+    /// `None` before the first handshake: an idle endpoint takes less memory.
+    history: Lock<Option<Box<PeerHistory>>>,
     rollout: IdentityRollout,
     /// The counts of this endpoint, if it has metrics of its own.
     cells: Option<Box<PerProcess<EndpointCells>>>,
@@ -117,6 +118,7 @@ impl Endpoint {
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
         let history = self.history();
+        let history = PeerHistory::known(history.as_deref());
         let pins = generation.terms.pins.as_ref();
         let (circuit, open_until) = self.access().circuit().state(clock::now_millis());
         EndpointStatus {
@@ -317,24 +319,29 @@ impl Endpoint {
 
     /// The pin that matched last.
     pub(crate) fn last_pin(&self) -> Option<(String, PinSlot)> {
-        self.history().last.map(|(pin, slot)| (pin.to_string(), slot))
+        PeerHistory::known(self.history().as_deref())
+            .last
+            .map(|(pin, slot)| (pin.to_string(), slot))
     }
 
     /// Events about insufficient pins, for a consumer whose certificate is about to expire.
     pub(crate) fn pin_warnings(&self) -> Vec<Event> {
         let generation = self.generation();
         let pins = generation.terms.pins.as_ref();
-        let warnings = pins.map(|pins| self.history().warnings(pins)).unwrap_or_default();
+        let history = self.history();
+        let warnings = pins.map(|pins| PeerHistory::known(history.as_deref()).warnings(pins));
+        let warnings = warnings.unwrap_or_default();
         warnings.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
     }
 
-    fn history(&self) -> Locked<'_, PeerHistory> {
+    fn history(&self) -> Locked<'_, Option<Box<PeerHistory>>> {
         self.inner.history.lock()
     }
 
     /// The lifetime of the certificate that the consumer presented last.
     pub(crate) fn peer_lifetime(&self) -> Option<Lifetime> {
         let history = self.history();
+        let history = history.as_ref()?;
         let (not_before, not_after) = (history.not_before?, history.not_after?);
         Some(Lifetime::of_consumer(self.consumer(), not_before, not_after))
     }
@@ -347,13 +354,14 @@ impl Endpoint {
     ) -> Vec<Event> {
         match handshake {
             Ok(peer) => {
-                let events = self.history().record(peer, generation.terms.pins.as_ref());
+                let pins = generation.terms.pins.as_ref();
+                let events = self.history().get_or_insert_default().record(peer, pins);
                 events.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
             }
             Err(error) => {
                 let pin = error.fact(key::OBSERVED_PIN);
                 if let Some(pin) = pin.and_then(|pin| Pin::parse(pin).ok()) {
-                    self.history().pin = Some(pin);
+                    self.history().get_or_insert_default().pin = Some(pin);
                 }
                 Vec::new()
             }

@@ -28,7 +28,24 @@ pub(crate) struct PeerHistory {
     unused_crls: Vec<UnusedCrl>,
 }
 
+static NOTHING: PeerHistory = PeerHistory {
+    pin: None,
+    matched: Vec::new(),
+    last: None,
+    not_before: None,
+    not_after: None,
+    newest: None,
+    rekeyed: 0,
+    reported: false,
+    unused_crls: Vec::new(),
+};
+
 impl PeerHistory {
+    /// Returns what is known, which is nothing before the first handshake.
+    pub(crate) fn known(history: Option<&PeerHistory>) -> &PeerHistory {
+        history.unwrap_or(&NOTHING)
+    }
+
     /// Records a verified peer. Returns the events for the operator.
     pub(crate) fn record(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
         let certificate = peer.certificate();
