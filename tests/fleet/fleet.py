@@ -33,7 +33,7 @@ from webhook_mtls.testing import Lab  # noqa: E402
 
 KEYS = tuple[str, str]
 
-# How many deliveries are enqueued before something happens.
+# The most deliveries that a run enqueues before it kills or changes something.
 LARGEST_SHARE = 10_000
 
 # The consumers that refuse some deliveries.
@@ -234,7 +234,8 @@ class Fleet:
     def __init__(self, stack: ExitStack, directory: Path, events: int, consumers: int) -> None:
         directory.mkdir()
         self.directory, self.events, self._stack = directory, events, stack
-        # What is enqueued before something happens: a seventh, but no backlog of minutes.
+        # The run enqueues this many events, then kills or changes something, then enqueues the
+        # next: a seventh of all, and less if the workers would need minutes for that.
         self.share = max(1, min(events // 7, LARGEST_SHARE // consumers))
         self._notes: list[list[str]] = []
         self._delivered: set[KEYS] = set()
@@ -242,6 +243,8 @@ class Fleet:
         self._well = 0
         self._read = 0
         self.rotated = 0
+        # How many lines the log had when nginx was killed.
+        self._died = 0
         self.lab = stack.enter_context(Lab())
         self.lab.write_files(directory)
         others = consumers - len(SPECIAL)
@@ -258,7 +261,7 @@ class Fleet:
         self.environment = {
             "FLEET": str(directory),
             "FLEET_REDIS": str(self.redis.place),
-            # A message may wait for all those of two shares, and a worker does 50 in a second.
+            # A message may wait for those of two shares. The workers do at least 100 in a second.
             "FLEET_GUARD": str(max(8, self.share * consumers // 50)),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -378,6 +381,8 @@ class Fleet:
             if before:
                 before()
             self._produce(range(start, min(start + self.share, self.events)), meanwhile)
+        # The last of these may have been another than the repair.
+        self.repair()
         self._settle(total)
         confirmed = [note[1] for note in self.notes() if note[0] == "confirmed"]
         parked, dead = self.sets()
@@ -504,7 +509,7 @@ class Fleet:
                 self.workers[0].restart()
                 changed, patience = time.monotonic(), 2 * patience
             assert time.monotonic() - progressed < 10 * LONG, f"{done} of {total} are settled"
-            # The answer is long in a large run.
+            # In a large run, the queue needs seconds to list its parked and dead jobs.
             time.sleep(max(0.2, 3 * (time.monotonic() - asked)))
 
 

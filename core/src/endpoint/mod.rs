@@ -118,7 +118,7 @@ impl Endpoint {
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
         let history = self.history();
-        let history = PeerHistory::known(history.as_deref());
+        let history = PeerHistory::or_empty(history.as_deref());
         let pins = generation.terms.pins.as_ref();
         let (circuit, open_until) = self.access().circuit().state(clock::now_millis());
         EndpointStatus {
@@ -319,7 +319,7 @@ impl Endpoint {
 
     /// The pin that matched last.
     pub(crate) fn last_pin(&self) -> Option<(String, PinSlot)> {
-        PeerHistory::known(self.history().as_deref())
+        PeerHistory::or_empty(self.history().as_deref())
             .last
             .map(|(pin, slot)| (pin.to_string(), slot))
     }
@@ -329,8 +329,8 @@ impl Endpoint {
         let generation = self.generation();
         let pins = generation.terms.pins.as_ref();
         let history = self.history();
-        let warnings = pins.map(|pins| PeerHistory::known(history.as_deref()).warnings(pins));
-        let warnings = warnings.unwrap_or_default();
+        let history = PeerHistory::or_empty(history.as_deref());
+        let warnings = pins.map(|pins| history.warnings(pins)).unwrap_or_default();
         warnings.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct PeerHistory {
     unused_crls: Vec<UnusedCrl>,
 }
 
-static NOTHING: PeerHistory = PeerHistory {
+static EMPTY: PeerHistory = PeerHistory {
     pin: None,
     matched: Vec::new(),
     last: None,
@@ -41,9 +41,9 @@ static NOTHING: PeerHistory = PeerHistory {
 };
 
 impl PeerHistory {
-    /// Returns what is known, which is nothing before the first handshake.
-    pub(crate) fn known(history: Option<&PeerHistory>) -> &PeerHistory {
-        history.unwrap_or(&NOTHING)
+    /// Returns the history, or an empty one if the consumer has had no handshake yet.
+    pub(crate) fn or_empty(history: Option<&PeerHistory>) -> &PeerHistory {
+        history.unwrap_or(&EMPTY)
     }
 
     /// Records a verified peer. Returns the events for the operator.
